@@ -1,0 +1,1 @@
+"""HTTP resources, one plain noun per file."""

@@ -1,0 +1,1 @@
+"""Wire protocols without IO: frames in, user events out; turn events in, frames out."""

@@ -1,0 +1,1 @@
+"""The night shift: turns evicted conversation into memory."""

@@ -1,0 +1,125 @@
+"""What an agent is: its definition, validated whole, and what the loop must know of each of its tools."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from voice_agent.messages import ToolSchema
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+DEFAULT_BLOCKS = (
+    ("persona", "Who the agent is.", True),
+    ("human", "What is known of the user.", False),
+    ("summary", "The conversation so far, in short.", False),
+)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Block(_Strict):
+    """A labelled piece of memory that is always in the prompt."""
+
+    label: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+    description: str = ""
+    limit: int = Field(default=5000, ge=1, le=100_000, description="characters")
+    value: str = ""
+    read_only: bool = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Block":
+        if len(self.value) > self.limit:
+            raise ValueError(f"the value has {len(self.value)} characters, the limit is {self.limit}")
+        return self
+
+
+class Voice(_Strict):
+    """How the agent sounds when things take long or go wrong."""
+
+    failure_notice: str = Field(
+        default="Sorry, I lost my train of thought. Could you say that again?",
+        description="spoken when the model fails in a turn",
+    )
+    stall_timeout_ms: int = Field(
+        default=20_000, ge=100, le=600_000, description="a model that sends nothing for this long has failed"
+    )
+
+
+class Agent(_Strict):
+    """An agent's definition. Every fault in it is reported at once, each with the path to its field."""
+
+    id: Id
+    name: str = Field(min_length=1, max_length=200)
+    system: str = Field(default="You are a helpful voice agent. Answer briefly; you are heard, not read.")
+    model: str | None = Field(default=None, description="PROVIDER/NAME or `simulated`; unset: the gateway's default")
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    reasoning: str | None = Field(default=None, description="reasoning effort, as the model's provider names it")
+    max_output_tokens: int | None = Field(default=None, ge=1)
+    max_steps: int = Field(default=10, ge=1, le=50, description="model calls in one turn")
+    tools: tuple[str, ...] = Field(default=(), description="names of tools known to the gateway")
+    blocks: tuple[Block, ...] = ()
+    greeting: str | None = Field(default=None, min_length=1, description="said when a call begins")
+    voice: Voice = Voice()
+    second_session: Literal["serialise", "refuse"] = "serialise"
+    timezone: str = "UTC"
+    metadata: dict[str, Any] = {}
+
+    @field_validator("model")
+    @classmethod
+    def _names_a_provider(cls, value: str | None) -> str | None:
+        if value is not None and value != "simulated" and not re.fullmatch(r"[A-Za-z0-9_-]+/\S+", value):
+            raise ValueError("a model is written PROVIDER/NAME, or `simulated`")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{value!r} is no IANA time zone") from None
+        return value
+
+    @field_validator("tools", "blocks")
+    @classmethod
+    def _has_no_doubles(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        names = [item.label if isinstance(item, Block) else item for item in value]
+        doubles = sorted({name for name in names if names.count(name) > 1})
+        if doubles:
+            raise ValueError(f"named twice: {', '.join(doubles)}")
+        return value
+
+    def all_blocks(self) -> tuple[Block, ...]:
+        """The default blocks, each replaced by a given one of its label, then the others."""
+        given = {block.label: block for block in self.blocks}
+        defaults = tuple(
+            given.pop(label, Block(label=label, description=text, read_only=fixed))
+            for label, text, fixed in DEFAULT_BLOCKS
+        )
+        return defaults + tuple(given.values())
+
+
+class ToolSpec(msgspec.Struct, frozen=True):
+    """What the loop must know of a tool. `check` names the fault in a call's arguments, or returns None.
+
+    `say`: the model is asked for an utterance before the call. `effects`: `none` may start while the model still
+    streams; `irreversible` waits for the end of the reply. `on_interrupt`: what a barge-in does to a running call.
+    `exits`: calling it ends the turn; `hangs_up`: and the call. `threaded`: once begun it cannot be stopped.
+    """
+
+    schema: ToolSchema
+    check: Callable[[dict[str, Any]], str | None]
+    say: bool = True
+    utterance_hint: str | None = None
+    effects: Literal["none", "irreversible"] = "irreversible"
+    parallel: bool = True
+    on_interrupt: Literal["cancel", "finish"] = "cancel"
+    duplicate: Literal["allow", "reject"] = "allow"
+    exits: bool = False
+    hangs_up: bool = False
+    threaded: bool = False

@@ -1,0 +1,68 @@
+"""Settings: read from the environment once, frozen, passed in. Nothing else in the product reads the environment."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_OPENAI_URL = "https://api.openai.com/v1"
+
+
+class ConfigError(Exception):
+    """A setting is wrong; the message names it and says what it takes."""
+
+
+def _env(name: str, default: Any, **rules: Any) -> Any:
+    """A setting read from `name` as it stands, outside the VOICE_ prefix too."""
+    return Field(default=default, validation_alias=AliasChoices(name, name.lower()), **rules)
+
+
+class Settings(BaseSettings):
+    """Every setting there is, with its default. The environment name is VOICE_ and the field's, unless it is given."""
+
+    model_config = SettingsConfigDict(env_prefix="VOICE_", frozen=True, extra="ignore", populate_by_name=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    data: Path = Path("~/.local/share/voice-agent-gateway")
+    redis_url: str | None = _env("REDIS_URL", None)
+    redis_bin: str | None = None
+    allow_volatile: bool = False
+    shards: int = Field(default=16, ge=1, le=16)
+    api_key: str | None = Field(default=None, min_length=8)
+    model: str | None = None
+    openai_api_key: str | None = _env("OPENAI_API_KEY", None)
+    openai_base_url: str = _env("OPENAI_BASE_URL", DEFAULT_OPENAI_URL)
+    simulated_first_token_ms: float = Field(default=150, ge=0)
+    simulated_token_ms: float = Field(default=25, ge=0)
+    lease_ms: int = Field(default=10_000, ge=100)
+    resume_s: float = Field(default=60, ge=0)
+    idle_s: float = Field(default=3600, gt=0)
+    max_frame_bytes: int = Field(default=65_536, ge=1024)
+    max_text_chars: int = Field(default=16_000, ge=1)
+    max_frames_per_s: float = Field(default=50, gt=0)
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+
+    @property
+    def default_model(self) -> str:
+        """What an agent without a model speaks with: OpenAI as soon as there is a key, else the simulated model."""
+        return self.model or ("openai/gpt-6-luna" if self.openai_api_key else "simulated")
+
+    @property
+    def data_dir(self) -> Path:
+        """The data directory, with `~` resolved."""
+        return self.data.expanduser().absolute()
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The environment's settings, with the command line's over them. Raises ConfigError naming every fault."""
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as fault:
+        lines = []
+        for error in fault.errors(include_url=False):
+            name = str(error["loc"][0]) if error["loc"] else "settings"
+            named = name if name.isupper() else f"VOICE_{name.upper()}"
+            lines.append(f"{named}: {error['msg']} (given: {error['input']!r})")
+        raise ConfigError("; ".join(lines)) from None

@@ -1,0 +1,129 @@
+"""What a conversation is made of: messages and tool calls as they are stored, and the request made from them."""
+
+from typing import Any, Literal
+
+import msgspec
+
+Role = Literal["user", "assistant", "tool", "context"]
+
+
+class Opaque(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a model wants back unread (reasoning, signatures): kept, replayed within its turn, never spoken.
+
+    `model` names who made it ("openai/gpt-6-luna"), `kind` the wire field it came in, `data` its text or JSON;
+    `call` is the position of the tool call in its step that it belongs to, if it belongs to one.
+    """
+
+    model: str
+    kind: str
+    data: str
+    call: int | None = None
+
+
+class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One call as the history keeps it.
+
+    `arguments` is the JSON object (text) that was validated and run, without the utterance; a call whose arguments
+    were no JSON object holds `{"malformed_arguments": "<what the model wrote>"}`. `utterance` is what the model wrote
+    to be said before the call (None: it wrote none), `heard` how much of it the caller heard (None: not settled yet).
+    """
+
+    id: str
+    name: str
+    arguments: str
+    utterance: str | None = None
+    heard: str | None = None
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message. `text` is what was generated, `heard` what of it reached the caller's ear.
+
+    `heard` is None for what is not speech, and for speech of a turn that is not settled yet. `interrupted` marks the
+    assistant message in which the caller cut in. `at` is in seconds since the epoch. `id` is given by the store.
+    """
+
+    role: Role
+    text: str
+    at: float
+    id: str = ""
+    heard: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    opaque: tuple[Opaque, ...] = ()
+    interrupted: bool = False
+
+
+class ToolSchema(msgspec.Struct, frozen=True):
+    """A tool as a model is told of it; `parameters` is a JSON Schema of type object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class ModelRequest(msgspec.Struct, frozen=True):
+    """One request to a model, in no provider's shape.
+
+    `history` is settled and only ever grows at its end; `turn` is the live turn so far, whose opaque parts are
+    replayed. Fields that are None are not sent.
+    """
+
+    model: str
+    system: str
+    history: tuple[Message, ...]
+    turn: tuple[Message, ...]
+    tools: tuple[ToolSchema, ...] = ()
+    tool_choice: Literal["auto", "none"] = "auto"
+    temperature: float | None = None
+    reasoning: str | None = None
+    max_output_tokens: int | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of one step or turn. None where the provider reports none, never 0 in its place."""
+
+    steps: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+    def __add__(self, other: "Usage") -> "Usage":
+        counts = {}
+        for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            counts[name] = theirs if mine is None else mine if theirs is None else mine + theirs
+        return Usage(steps=self.steps + other.steps, **counts)
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One share of a turn's wall time: `queue`, `provider`, `tool:NAME`, `client`, `store` or `gateway`."""
+
+    name: str
+    ms: float
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Where a turn's milliseconds went; `parts` add up to `total`."""
+
+    first_speech: float | None
+    first_reply: float | None
+    gateway: float
+    total: float
+    parts: tuple[Part, ...]
+
+
+class TurnRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A turn as the log holds it: one entry, whole. `key` ("session:turn") makes storing it twice harmless."""
+
+    key: str
+    reason: str
+    messages: tuple[Message, ...]
+    started_at: float
+    usage: Usage | None = None
+    latency: Latency | None = None
+
+    @property
+    def turn_id(self) -> str:
+        return self.key.partition(":")[2]

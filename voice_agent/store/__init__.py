@@ -1,0 +1,1 @@
+"""Durable state over the Redis protocol: intent verbs, atomic scripts, and the embedded server."""

@@ -1,0 +1,1 @@
+"""Tools: from functions to schemas, and running them so that nothing is ever raised into the loop."""
