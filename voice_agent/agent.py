@@ -1,16 +1,29 @@
 """What an agent is: its definition, validated whole, and what the loop must know of each of its tools."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
 from voice_agent.messages import ToolSchema
 
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+USER_PATTERN = r"^[^\x00-\x1f\x7f]{1,200}$"
+DEFAULT_USER = "default"
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+User = Annotated[str, StringConstraints(pattern=USER_PATTERN)]
 DEFAULT_BLOCKS = (
     ("persona", "Who the agent is.", True),
     ("human", "What is known of the user.", False),
@@ -19,7 +32,8 @@ DEFAULT_BLOCKS = (
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Input is hidden because a definition may hold what no log should.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Block(_Strict):
@@ -103,6 +117,10 @@ class Agent(_Strict):
         )
         return defaults + tuple(given.values())
 
+    def document(self) -> bytes:
+        """The definition (JSON) as it is stored: what was given and no default, so that defaults may improve."""
+        return self.model_dump_json(exclude_unset=True).encode()
+
 
 class ToolSpec(msgspec.Struct, frozen=True):
     """What the loop must know of a tool. `check` names the fault in a call's arguments, or returns None.
@@ -123,3 +141,84 @@ class ToolSpec(msgspec.Struct, frozen=True):
     exits: bool = False
     hangs_up: bool = False
     threaded: bool = False
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing wrong with a document: a JSON pointer (RFC 6901) to the field, and what is wrong with it."""
+
+    path: str
+    message: str
+
+
+def describe(faults: Iterable[Fault]) -> str:
+    """All faults in one line."""
+    return "; ".join(f"{fault.path or 'document'}: {fault.message}" for fault in faults)
+
+
+class InvalidAgentError(Exception):
+    """A definition is wrong; `faults` names every fault in it."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__(describe(faults))
+        self.faults = faults
+
+
+def validate_agent(
+    document: Mapping[str, Any],
+    tools: Collection[str],
+    check_model: Callable[[str], str | None],
+    default_model: str,
+) -> Agent:
+    """The agent that a definition describes.
+
+    `tools` are the names known to the gateway; `check_model` says what keeps a model from being used, or None;
+    `default_model` is what an agent without a model gets. Raises InvalidAgentError with all faults at once.
+    """
+    faults: tuple[Fault, ...] = ()
+    agent = None
+    try:
+        agent = Agent.model_validate_json(msgspec.json.encode(document), strict=True)
+    except ValidationError as error:
+        faults = faults_of(error.errors(include_url=False))
+    # These two read the document and not the agent, so that they speak up even where pydantic found other faults.
+    faults += _tool_faults(document.get("tools"), tools)
+    if not any(fault.path == "/model" for fault in faults):
+        reason = check_model(document.get("model") or default_model)
+        faults += (Fault("/model", reason),) if reason else ()
+    if agent is None or faults:
+        raise InvalidAgentError(faults)
+    return agent
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """`target` with a JSON merge patch applied (RFC 7396): null removes, objects merge, all else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
+def faults_of(errors: Iterable[ErrorDetails]) -> tuple[Fault, ...]:
+    """Pydantic's errors as faults, in pydantic's order, without the values that caused them."""
+    plain = {"missing": "this field is required", "extra_forbidden": "there is no such field"}
+    return tuple(
+        Fault(
+            "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in error["loc"]),
+            plain.get(error["type"], error["msg"].removeprefix("Value error, ")),
+        )
+        for error in errors
+    )
+
+
+def _tool_faults(named: Any, known: Collection[str]) -> tuple[Fault, ...]:
+    listed = ", ".join(sorted(known)) or "none"
+    return tuple(
+        Fault(f"/tools/{index}", f"there is no tool {name!r}; known: {listed}")
+        for index, name in enumerate(named if isinstance(named, list | tuple) else ())
+        if isinstance(name, str) and name not in known
+    )

@@ -14,7 +14,9 @@ EndReason = Literal[
     "error",
 ]  # fmt: skip
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter", "refusal"]
-ErrorCode = Literal["provider", "store", "overloaded", "internal"]
+ErrorCode = Literal[
+    "bad_frame", "unknown_type", "bad_field", "unknown_id", "provider", "store", "overloaded", "internal"
+]  # fmt: skip
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -38,10 +40,11 @@ class UserSpoke(msgspec.Struct, frozen=True):
 
 
 class UserInterrupted(msgspec.Struct, frozen=True):
-    """The caller spoke over the agent."""
+    """The caller spoke over the agent. `unsent`: code points of speech that were taken back before they left."""
 
     heard: Mark | None = None
     turn_id: str | None = None
+    unsent: int = 0
 
 
 class PlaybackMoved(msgspec.Struct, frozen=True):
@@ -75,9 +78,10 @@ class SayRequested(msgspec.Struct, frozen=True):
 
 
 class UserLeft(msgspec.Struct, frozen=True):
-    """The call is over."""
+    """The call is over. `unsent` as for an interruption."""
 
     reason: str = "client"
+    unsent: int = 0
 
 
 UserEvent = UserSpoke | UserInterrupted | PlaybackMoved | ToolReturned | ContextAdded | SayRequested | UserLeft
@@ -167,6 +171,7 @@ class Failed(msgspec.Struct, frozen=True):
     message: str
     retryable: bool = False
     turn_id: str | None = None
+    field: str | None = None
 
 
 class TurnSpoken(msgspec.Struct, frozen=True):

@@ -93,7 +93,10 @@ class ConversationStore(Protocol):
     """Conversations: sessions and their owners, turns from first word to log."""
 
     async def open_session(self, pair: Pair, session_id: str, owner: Owner) -> int:
-        """Own the session from now on; returns the new epoch (1, 2 …), which fences every earlier owner."""
+        """Own the session, and its open turn, from now on; returns the new epoch (1, 2 …), which fences earlier owners.
+
+        Repeated, it returns a still newer epoch; the last one returned holds.
+        """
         ...
 
     async def load(self, pair: Pair) -> Snapshot:
@@ -105,7 +108,7 @@ class ConversationStore(Protocol):
         ...
 
     async def save_step(self, ref: TurnRef, index: int, messages: tuple[Message, ...]) -> None:
-        """Journal a finished step of an open turn. A turn that is committed already is left alone."""
+        """Journal a finished step of an open turn. One that is not open, or committed already, is left alone."""
         ...
 
     async def commit_turn(self, ref: TurnRef, record: TurnRecord) -> str:
@@ -116,7 +119,10 @@ class ConversationStore(Protocol):
         ...
 
     async def commit_heard(self, ref: TurnRef, messages: tuple[Message, ...]) -> None:
-        """Append the settled messages of a committed turn whose heard text moved after its end."""
+        """Append the settled messages of a committed turn whose heard text moved after its end.
+
+        Raises StoreError if the turn is not in the log.
+        """
         ...
 
     async def read_messages(self, pair: Pair, before: str | None, limit: int) -> tuple[LoggedMessage, ...]:
@@ -132,7 +138,10 @@ class ConversationStore(Protocol):
         ...
 
     async def orphans(self) -> tuple[OpenTurn, ...]:
-        """Open turns whose owner is dead: its lease ran out, or its slot has a newer incarnation."""
+        """Open turns whose session's owner is dead: its lease ran out, or its slot has a newer incarnation.
+
+        Each comes with the session's present epoch and owner, and everything that was journalled.
+        """
         ...
 
     async def adopt(self, turn: OpenTurn, owner: Owner) -> OpenTurn | None:
@@ -165,7 +174,10 @@ class Directory(Protocol):
     """Agents and credentials."""
 
     async def write_agent(self, agent_id: str, document: bytes, version: int) -> bool:
-        """Write if the stored version is `version` (0: there is none yet); False on conflict."""
+        """Write if the stored version is `version` (0: there is none yet); False on conflict.
+
+        A change (not a creation) that is repeated is no conflict with itself.
+        """
         ...
 
     async def read_agent(self, agent_id: str) -> AgentRow | None:

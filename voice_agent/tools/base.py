@@ -1,4 +1,4 @@
-"""What the agent loop needs of tools: a runner that never raises."""
+"""What the agent loop needs of tools: a runner that never raises; and what a tool may know of where it runs."""
 
 from typing import Protocol
 
@@ -7,17 +7,25 @@ import msgspec
 from voice_agent.events import RunTool, ToolReturned
 
 
-class ToolContext(msgspec.Struct, frozen=True):
-    """Where a call comes from. A tool that wants it takes a parameter annotated with this class.
-
-    `call_id` is unique for the call and the same if the call were ever repeated: an idempotency key.
-    """
+class TurnContext(msgspec.Struct, frozen=True, kw_only=True):
+    """The turn that calls are made in; `timezone` is the agent's (IANA name)."""
 
     agent_id: str
     user: str
     session_id: str
     turn_id: str
+    timezone: str = "UTC"
+
+
+class ToolContext(TurnContext, frozen=True, kw_only=True):
+    """Where a call comes from. A tool that wants it takes a parameter annotated with this class.
+
+    `call_id` is unique for the call and the same if the call were ever repeated: an idempotency key.
+    `at` is when the call began, in seconds since the epoch.
+    """
+
     call_id: str
+    at: float
 
 
 class ToolRunner(Protocol):

@@ -1,0 +1,53 @@
+"""The HTTP side as one application: every resource behind the guard, health before it."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+
+from fastapi import Depends, FastAPI
+
+from gateway.api import agents, docs, messages, tokens, users
+from gateway.api.common import guard, handle_errors, problems
+from gateway.api.health import health_router, metrics_router
+from gateway.auth import Doors
+from voice_agent.agent import validate_agent
+from voice_agent.store.base import ConversationStore, Directory
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the resources work with. `tools`, `check_model` and `default_model` are as `validate_agent` takes them."""
+
+    directory: Directory
+    conversations: ConversationStore
+    doors: Doors
+    tools: Collection[str]
+    check_model: Callable[[str], str | None]
+    default_model: str
+    render_metrics: Callable[[], bytes]
+    version: str
+
+
+def build_api(services: Services) -> FastAPI:
+    """The application, to which the caller adds sockets, pages and a lifespan of its own."""
+    app = FastAPI(
+        title="voice-agent-gateway", version=services.version, openapi_url=None, docs_url=None, redoc_url=None
+    )
+    handle_errors(app)
+    app.include_router(health_router(services.conversations))
+    validate = partial(
+        validate_agent,
+        tools=services.tools,
+        check_model=services.check_model,
+        default_model=services.default_model,
+    )
+    for router in (
+        agents.router(services.directory, validate),
+        users.router(services.directory, services.conversations),
+        messages.router(services.directory, services.conversations),
+        tokens.router(services.directory, services.doors),
+        metrics_router(services.render_metrics),
+        docs.router(app.openapi),
+    ):
+        app.include_router(router, dependencies=[Depends(guard(services.doors))], responses=problems(401, 403, 503))
+    return app

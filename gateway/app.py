@@ -1,0 +1,188 @@
+"""The gateway process: every object is built here and nowhere else, and every task has its owner here."""
+
+import asyncio
+import gc
+import logging
+import secrets
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from importlib.resources import files
+
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route, WebSocketRoute
+
+from gateway.address import listen
+from gateway.api.http import Services, build_api
+from gateway.auth import Doors, is_loopback, refuse_open_door
+from gateway.connection import SessionSocket
+from gateway.sessions import Collaborators, Sessions
+from voice_agent.agent import Agent
+from voice_agent.clock import Clock, SystemClock
+from voice_agent.config import ConfigError, Settings
+from voice_agent.conversation import Conversations
+from voice_agent.llm.catalogue import Catalogue
+from voice_agent.llm.wire import Http
+from voice_agent.recovery import close_orphans
+from voice_agent.store.attach import attached
+from voice_agent.store.base import Owner, StoreError
+from voice_agent.store.connection import Connection
+from voice_agent.store.directory import RedisDirectory
+from voice_agent.store.redis import RedisConversations
+from voice_agent.telemetry import Telemetry
+from voice_agent.tools.call import end_call
+from voice_agent.tools.demo import get_time, set_reminder
+from voice_agent.tools.registry import ToolRegistry
+
+log = logging.getLogger(__name__)
+
+DEMO = Agent(
+    id="demo",
+    name="Demo",
+    system=(
+        "You are a friendly voice agent that people try out. You are heard, not read: answer in one or two short "
+        "sentences, without lists or markup. When the caller says goodbye, end the call."
+    ),
+    tools=("get_time", "set_reminder", "end_call"),
+)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises ConfigError and StoreError at the start, naming what is wrong."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with listen(settings.host, settings.port) as bound:
+        async with attached(settings) as connection, Http() as http:
+            place = f"{settings.host}:{bound.getsockname()[1]}"
+            gateway = Gateway(settings, connection, http, Owner(place, secrets.token_hex(8)), SystemClock())
+            await gateway.prepare()
+            server = _server(settings, gateway.app)
+            async with asyncio.TaskGroup() as tasks:
+                serving = tasks.create_task(server.serve(sockets=[bound]))
+                running = tasks.create_task(gateway.run())
+                await stop.wait()
+                await gateway.close()
+                server.should_exit = True
+                await asyncio.wait((serving, running))
+
+
+class Gateway:
+    """The objects of one gateway process."""
+
+    def __init__(self, settings: Settings, connection: Connection, http: Http, owner: Owner, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._owner = owner
+        self._store = RedisConversations(connection)
+        self._directory = RedisDirectory(connection)
+        self._doors = Doors(self._directory, clock, api_key=settings.api_key, loopback=is_loopback(settings.host))
+        self._catalogue = Catalogue(settings, clock, http)
+        self._tools = ToolRegistry((get_time, set_reminder, end_call))
+        self._telemetry = Telemetry(CollectorRegistry())
+        self._conversations = Conversations(self._store)
+        self._sessions = Sessions(self._collaborators())
+        self._closing = asyncio.Event()
+        self.app = self._build_app()
+
+    async def prepare(self) -> None:
+        """All that must hold before anybody is let in."""
+        fault = self._catalogue.check(self._settings.default_model)
+        if fault is not None:
+            raise ConfigError(f"VOICE_MODEL: {fault}")
+        refuse_open_door(self._settings.host, await self._doors.has_key())
+        await self._store.beat(self._owner, self._settings.lease_ms)
+        await close_orphans(self._store, self._conversations, self._owner, self._clock.wall())
+        await self._directory.write_agent(DEMO.id, DEMO.document(), 0)
+        # What is alive now lives as long as the process: a full collection need not walk it again.
+        gc.collect()
+        gc.freeze()
+
+    async def run(self) -> None:
+        """Until `close`."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sessions.run())
+            tasks.create_task(self._conversations.run())
+            beating = tasks.create_task(self._keep_alive())
+            await self._closing.wait()
+            beating.cancel()
+
+    async def close(self) -> None:
+        """End the sessions, wait until their last turns are stored, stop."""
+        await self._sessions.stop()
+        self._conversations.stop()
+        self._closing.set()
+
+    async def _keep_alive(self) -> None:
+        """Renew the lease, and close what other processes left open when theirs ran out."""
+        while True:
+            await asyncio.sleep(self._settings.lease_ms / 3000)
+            try:
+                await self._store.beat(self._owner, self._settings.lease_ms)
+                await close_orphans(self._store, self._conversations, self._owner, self._clock.wall())
+            except StoreError as fault:
+                log.warning("the lease was not renewed: %s", fault)
+
+    def _collaborators(self) -> Collaborators:
+        return Collaborators(
+            store=self._store,
+            directory=self._directory,
+            conversations=self._conversations,
+            catalogue=self._catalogue,
+            tools=self._tools,
+            telemetry=self._telemetry,
+            clock=self._clock,
+            owner=self._owner,
+            default_model=self._settings.default_model,
+            resume_s=self._settings.resume_s,
+        )
+
+    def _build_app(self) -> FastAPI:
+        services = Services(
+            directory=self._directory,
+            conversations=self._store,
+            doors=self._doors,
+            tools=self._tools.names(),
+            check_model=self._catalogue.check,
+            default_model=self._settings.default_model,
+            render_metrics=self._telemetry.render,
+            version=version("voice-agent-gateway"),
+        )
+        app = build_api(services)
+        socket = SessionSocket(self._sessions, self._doors, self._settings, self._clock, self._telemetry)
+        app.router.routes.append(WebSocketRoute("/v1/agents/{agent_id}/session", socket.serve))
+        app.router.routes.append(Route("/", _console))
+        return app
+
+
+class _Server(uvicorn.Server):
+    """The process has its own signal handlers, which end the sessions before the sockets."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(settings: Settings, app: FastAPI) -> _Server:
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ws="websockets-sansio",
+        ws_max_size=settings.max_frame_bytes,
+        ws_per_message_deflate=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    return _Server(config)
+
+
+async def _console(_: Request) -> HTMLResponse:
+    page = files("gateway.console").joinpath("index.html").read_text(encoding="utf-8")
+    return HTMLResponse(page, headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,201 @@
+"""One WebSocket and the session it is attached to: a reader, a writer and a watcher under one TaskGroup."""
+
+import asyncio
+import logging
+
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gateway import errors
+from gateway.auth import Doors
+from gateway.dialects import native
+from gateway.dialects.base import FrameError
+from gateway.errors import Forbidden, InvalidRequest, problem_response
+from gateway.sessions import LiveSession, Sessions
+from voice_agent import events as ev
+from voice_agent.agent import Fault
+from voice_agent.clock import Clock
+from voice_agent.config import Settings
+from voice_agent.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+
+class _Closing(Exception):
+    """The socket is to be closed with this code; None: it is closed already."""
+
+    def __init__(self, code: int | None, reason: str = "") -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class SessionSocket:
+    """The endpoint `/v1/agents/{agent_id}/session`."""
+
+    def __init__(
+        self, sessions: Sessions, doors: Doors, settings: Settings, clock: Clock, telemetry: Telemetry
+    ) -> None:
+        self._sessions = sessions
+        self._doors = doors
+        self._settings = settings
+        self._clock = clock
+        self._telemetry = telemetry
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Admit, attach, converse; a refusal is an HTTP answer before the upgrade."""
+        try:
+            live, seq = await self._admit(socket)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the table says what the client is told
+            refusal = problem_response(fault)
+            if refusal.status_code >= 500:
+                log.warning("a session was refused: %s", fault)
+            await _refuse(socket, refusal)
+            return
+        async with self._sessions.attached(live) as fenced:
+            offered = socket.scope.get("subprotocols", [])
+            await socket.accept(native.SUBPROTOCOL if native.SUBPROTOCOL in offered else None)
+            # Read only now: until the older socket had let go, it may have sent more.
+            missed = None if seq is None else live.replay.after(seq)
+            await self._converse(socket, live, missed, fenced)
+
+    async def _admit(self, socket: WebSocket) -> tuple[LiveSession, int | None]:
+        """The session, and for a client that comes back the last event it has seen."""
+        query, headers = socket.query_params, socket.headers
+        caller = await self._doors.admit(headers.get("authorization"), query.get("token"))
+        if caller.kind == "open":
+            _refuse_strangers(headers.get("origin"), headers.get("host"))
+        agent_id = socket.path_params["agent_id"]
+        user = caller.enter(agent_id, query.get("user"))
+        token = query.get("resume")
+        if token is not None:
+            live = self._sessions.find(agent_id, query.get("user"), token)
+            seq = _number(query.get("last_seq", "0"))
+            live.replay.after(seq)
+            return live, seq
+        agent = await self._sessions.agent(agent_id)
+        return await self._sessions.open(agent, user), None
+
+    async def _converse(
+        self, socket: WebSocket, live: LiveSession, missed: list[str] | None, fenced: asyncio.Event
+    ) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._write(socket, live, missed))
+                tasks.create_task(self._read(socket, live))
+                tasks.create_task(_watch(fenced, errors.CLOSE_FENCED, "taken over by a newer connection"))
+                tasks.create_task(_watch(live.outbox.overflowing, errors.CLOSE_SLOW_READER, "reader too slow"))
+        except* _Closing as closing:
+            first = closing.exceptions[0]
+            if isinstance(first, _Closing) and first.code is not None:
+                await _close(socket, first.code, first.reason)
+
+    async def _write(self, socket: WebSocket, live: LiveSession, missed: list[str] | None) -> None:
+        session = live.session
+        await self._send(socket, native.ready({
+            "session_id": session.id,
+            "agent_id": live.agent_id,
+            "user": live.user,
+            "resume_token": live.resume_token,
+            "resumed": missed is not None,
+            "memory_version": session.conversation.memory_version,
+        }))  # fmt: skip
+        for frame in missed or ():
+            await self._send(socket, frame)
+        while live.ended is None:
+            event = await live.outbox.get()
+            if isinstance(event, ev.SessionEnded):
+                live.ended = event.reason
+            await self._send(socket, live.replay.record(event))
+        live.told = True
+        raise _Closing(*_goodbye(live.ended))
+
+    async def _send(self, socket: WebSocket, frame: str) -> None:
+        try:
+            await socket.send({"type": "websocket.send", "text": frame})
+        except (WebSocketDisconnect, OSError, RuntimeError):
+            raise _Closing(None) from None
+
+    async def _read(self, socket: WebSocket, live: LiveSession) -> None:
+        """Frames are taken as they come, as long as they come slowly enough to be a conversation."""
+        allowance, filled_at = self._settings.max_frames_per_s * 2, self._clock.now()
+        while True:
+            text = await self._receive(socket)
+            now = self._clock.now()
+            rate = self._settings.max_frames_per_s
+            allowance, filled_at = min(rate * 2, allowance + (now - filled_at) * rate) - 1, now
+            if allowance < 0:
+                raise _Closing(errors.CLOSE_TOO_MANY, f"more than {rate:g} messages a second")
+            await self._take(socket, live, text)
+
+    async def _receive(self, socket: WebSocket) -> str:
+        try:
+            async with asyncio.timeout(self._settings.idle_s):
+                message = await socket.receive()
+        except TimeoutError:
+            raise _Closing(errors.CLOSE_IDLE, "idle too long") from None
+        if message["type"] == "websocket.disconnect":
+            raise _Closing(None)
+        text = message.get("text")
+        if text is None:
+            raise _Closing(errors.CLOSE_BINARY, "frames are text")
+        return str(text)
+
+    async def _take(self, socket: WebSocket, live: LiveSession, text: str) -> None:
+        started = self._clock.now()
+        try:
+            taken = native.decode(text, self._settings.max_text_chars)
+        except FrameError as fault:
+            live.outbox.emit(ev.Failed(fault.code, fault.message, field=fault.field))
+            return
+        for event in taken:
+            if isinstance(event, native.Ping):
+                await self._send(socket, native.pong(event))
+            else:
+                live.session.handle(event)
+            if isinstance(event, ev.UserInterrupted):
+                self._telemetry.barge_in_seconds(self._clock.now() - started)
+
+
+async def _watch(happened: asyncio.Event, code: int, reason: str) -> None:
+    await happened.wait()
+    raise _Closing(code, reason)
+
+
+async def _refuse(socket: WebSocket, refusal: Response) -> None:
+    await socket.receive()  # the connect message, which an answer must follow
+    if "websocket.http.response" in socket.scope.get("extensions", {}):
+        await socket.send_denial_response(refusal)
+    else:
+        await socket.close(1008)
+
+
+async def _close(socket: WebSocket, code: int, reason: str) -> None:
+    try:
+        await socket.close(code, reason)
+    except (WebSocketDisconnect, OSError, RuntimeError):
+        log.debug("the client had closed already")
+
+
+def _goodbye(reason: str) -> tuple[int, str]:
+    match reason:
+        case "going_away":
+            return errors.CLOSE_GOING_AWAY, "going away"
+        case "fenced":
+            return errors.CLOSE_FENCED, "another process has taken this session over"
+        case "internal":
+            return errors.CLOSE_INTERNAL, "internal error"
+        case _:
+            return errors.CLOSE_ENDED, reason
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise InvalidRequest(Fault("/query/last_seq", "the number of the last event seen, 0 or more"))
+    return int(text)
+
+
+def _refuse_strangers(origin: str | None, host: str | None) -> None:
+    """While no key guards the door, a page from elsewhere must not talk through its reader's browser."""
+    if origin is not None and origin.partition("://")[2] != host:
+        raise Forbidden("a page of another origin may not connect while no API key is configured")

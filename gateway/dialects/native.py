@@ -1,0 +1,252 @@
+"""The native protocol `voice.v1`: JSON text frames to user events, turn events to JSON text frames."""
+
+import re
+from typing import Annotated, Any, Literal, assert_never
+
+import msgspec
+
+from gateway.dialects.base import FrameError
+from voice_agent import events as ev
+
+SUBPROTOCOL = "voice.v1"
+
+_TurnId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+_Chars = Annotated[int, msgspec.Meta(ge=0)]
+_Ms = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class _Frame(msgspec.Struct, tag_field="type"):
+    """Fields that are not known are passed over: later versions may add some."""
+
+
+class SessionConfigure(_Frame, tag="session.configure"):
+    """Options of the session."""
+
+    speech: Literal["raw"] = "raw"
+    group: Literal["token"] = "token"
+    language: str | None = None
+    variables: dict[str, Any] | None = None
+
+
+class UserText(_Frame, tag="user.text"):
+    """What the recogniser heard."""
+
+    text: str
+    final: bool = True
+    turn_id: _TurnId | None = None
+    revision: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class HeardMark(msgspec.Struct, forbid_unknown_fields=True):
+    """How much was heard, in one of three measures."""
+
+    chars: _Chars | None = None
+    text: str | None = None
+    ms: _Ms | None = None
+
+
+class UserInterrupt(_Frame, tag="user.interrupt"):
+    """The caller spoke over the agent."""
+
+    heard: HeardMark | None = None
+    turn_id: _TurnId | None = None
+
+
+class Playback(_Frame, tag="playback"):
+    """How far the caller has heard the turn."""
+
+    turn_id: _TurnId
+    chars: _Chars | None = None
+    ms: _Ms | None = None
+    done: bool = False
+
+
+class ToolResult(_Frame, tag="tool.result"):
+    """The answer to a `tool.request`."""
+
+    call_id: str
+    output: Any
+    is_error: bool = False
+
+
+class ToolApproval(_Frame, tag="tool.approval"):
+    """The answer to an `approval.request`."""
+
+    call_id: str
+    approved: bool
+    reason: str | None = None
+
+
+class ContextAdd(_Frame, tag="context.add"):
+    """Facts for the agent, without a reply."""
+
+    text: str
+
+
+class AgentSay(_Frame, tag="agent.say"):
+    """Words to speak and to remember."""
+
+    text: str
+    interruptible: bool = True
+
+
+class Ping(_Frame, tag="ping"):
+    """Answered by a `pong` with the same id."""
+
+    id: str | int | None = None
+
+
+class SessionEnd(_Frame, tag="session.end"):
+    """Hang up."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+
+
+_Any = (
+    SessionConfigure | UserText | UserInterrupt | Playback | ToolResult | ToolApproval | ContextAdd | AgentSay | Ping
+    | SessionEnd
+)  # fmt: skip
+_decoder = msgspec.json.Decoder(_Any)
+_encoder = msgspec.json.Encoder()
+_PATH = re.compile(r" - at `\$\.?([^`]*)`$")
+
+
+def decode(frame: str, max_text_chars: int) -> list[ev.UserEvent | Ping]:
+    """The user events of a frame, or the ping it is. Raises FrameError."""
+    try:
+        parsed: _Any = _decoder.decode(frame)
+    except msgspec.ValidationError as fault:
+        raise _fault(str(fault)) from None
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as fault:
+        raise FrameError("bad_frame", f"the frame is not JSON: {fault}") from None
+    return _events(parsed, max_text_chars)
+
+
+def _events(frame: _Any, max_chars: int) -> list[ev.UserEvent | Ping]:
+    match frame:
+        case UserText(text=text, final=final, turn_id=turn_id, revision=revision):
+            return [ev.UserSpoke(_checked(text, max_chars), final, turn_id, revision)]
+        case UserInterrupt(heard=heard, turn_id=turn_id):
+            return [ev.UserInterrupted(_mark(heard, "heard"), turn_id)]
+        case Playback(turn_id=turn_id, chars=chars, ms=ms, done=done):
+            if chars is None and ms is None:
+                if not done:
+                    raise FrameError("bad_field", "playback needs `chars` or `ms`, or `done: true`", "chars")
+                return [ev.PlaybackMoved(turn_id, done=True)]
+            return [ev.PlaybackMoved(turn_id, _mark(HeardMark(chars=chars, ms=ms), "chars"), done)]
+        case ToolResult(call_id=call_id, output=output, is_error=is_error):
+            text = output if isinstance(output, str) else _encoder.encode(output).decode()
+            return [ev.ToolReturned(call_id, text, "error" if is_error else "ok")]
+        case ToolApproval(call_id=call_id):
+            raise FrameError("unknown_id", f"no tool call {call_id!r} waits for an approval", "call_id")
+        case ContextAdd(text=text):
+            return [ev.ContextAdded(_checked(text, max_chars))]
+        case AgentSay(text=text, interruptible=interruptible):
+            return [ev.SayRequested(_checked(text, max_chars), interruptible=interruptible)]
+        case SessionConfigure():
+            return _configured(frame, max_chars)
+        case SessionEnd(reason=reason):
+            return [ev.UserLeft(reason or "client")]
+        case Ping():
+            return [frame]
+        case _:
+            assert_never(frame)
+
+
+def _configured(frame: SessionConfigure, max_chars: int) -> list[ev.UserEvent | Ping]:
+    """Language and variables are facts about the call, told to the agent like any other."""
+    facts = []
+    if frame.language is not None:
+        facts.append(f"The caller's language is {frame.language}.")
+    if frame.variables:
+        facts.append(f"About this call: {_encoder.encode(frame.variables).decode()}")
+    return [ev.ContextAdded(_checked(" ".join(facts), max_chars, "variables"))] if facts else []
+
+
+def _checked(text: str, max_chars: int, field: str = "text") -> str:
+    if len(text) > max_chars:
+        raise FrameError("bad_field", f"the text has {len(text)} characters, at most {max_chars} are taken", field)
+    if not text.strip():
+        raise FrameError("bad_field", "the text is empty", field)
+    return text
+
+
+def _mark(heard: HeardMark | None, field: str) -> ev.Mark | None:
+    if heard is None:
+        return None
+    given = [name for name in ("chars", "text", "ms") if getattr(heard, name) is not None]
+    if len(given) != 1:
+        raise FrameError("bad_field", "a mark is one of `chars`, `text` and `ms`", field)
+    return ev.Mark(chars=heard.chars, text=heard.text, ms=heard.ms)
+
+
+def _fault(message: str) -> FrameError:
+    """msgspec's words with the field taken out of them."""
+    found = _PATH.search(message)
+    path = found.group(1) if found else ""
+    plain = _PATH.sub("", message)
+    if path == "type" and plain.startswith("Invalid value"):
+        return FrameError("unknown_type", f"there is no frame of type {plain.removeprefix('Invalid value ')}", "type")
+    if "missing required field `type`" in plain:
+        return FrameError("bad_frame", "the frame has no `type`", "type")
+    missing = re.search(r"missing required field `([^`]*)`", plain)
+    if missing:
+        path = f"{path}.{missing.group(1)}" if path else missing.group(1)
+        return FrameError("bad_field", f"the field `{path}` is missing", path)
+    if not path:
+        return FrameError("bad_frame", f"the frame is no JSON object with a `type`: {plain}")
+    return FrameError("bad_field", f"`{path}`: {plain}", path)
+
+
+# ---- gateway to client ----
+
+
+def ready(fields: dict[str, Any]) -> str:
+    """The first frame of every attachment: no `seq`."""
+    return _text({"type": "session.ready", **fields})
+
+
+def pong(ping: Ping) -> str:
+    """The answer to a ping: no `seq`."""
+    return _text({"type": "pong", "id": ping.id})
+
+
+def encode(event: ev.TurnEvent, seq: int) -> str:
+    """An event as its frame."""
+    match event:
+        case ev.Spoke(turn_id=turn_id, text=text, kind=kind):
+            fields: dict[str, Any] = {
+                "type": "speech.delta",
+                "seq": seq,
+                "turn_id": turn_id,
+                "text": text,
+                "kind": kind,
+            }
+        case ev.Flushed(turn_id=turn_id, kind=kind):
+            fields = {"type": "speech.flush", "seq": seq, "turn_id": turn_id, "kind": kind}
+        case ev.TurnStarted(turn_id=turn_id, revision=revision):
+            fields = {"type": "turn.started", "seq": seq, "turn_id": turn_id, "revision": revision}
+        case ev.ToolCalled():
+            fields = {"type": "tool.started", "seq": seq} | msgspec.structs.asdict(event)
+        case ev.ToolFinished():
+            fields = {"type": "tool.finished", "seq": seq} | msgspec.structs.asdict(event)
+        case ev.TurnSpoken(turn_id=turn_id):
+            fields = {"type": "turn.spoken", "seq": seq, "turn_id": turn_id}
+        case ev.TurnEnded():
+            fields = {"type": "turn.ended", "seq": seq} | {
+                name: getattr(event, name) for name in ("turn_id", "reason", "heard", "generated", "usage", "latency")
+            }
+        case ev.TurnHeard(turn_id=turn_id, heard=heard):
+            fields = {"type": "turn.heard", "seq": seq, "turn_id": turn_id, "heard": heard}
+        case ev.Failed():
+            given = {name: value for name, value in msgspec.structs.asdict(event).items() if value is not None}
+            fields = {"type": "error", "seq": seq} | given
+        case ev.SessionEnded(reason=reason):
+            fields = {"type": "session.ended", "seq": seq, "reason": reason}
+        case _:
+            assert_never(event)
+    return _text(fields)
+
+
+def _text(fields: dict[str, Any]) -> str:
+    return _encoder.encode(fields).decode()

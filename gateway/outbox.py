@@ -1,0 +1,56 @@
+"""What waits to be sent to one client: in order, bounded, and with speech that can be taken back until it leaves."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from voice_agent import events as ev
+
+MOST_WAITING = 1024
+
+
+class Outbox:
+    """A session's `Sink`. One reader, the connection's writer, takes events with `get`; with no client they wait.
+
+    `observe` sees every event as it is emitted. `overflowing` is set when 1,024 events more wait than did when the
+    client attached: it reads too slowly.
+    """
+
+    def __init__(self, observe: Callable[[ev.TurnEvent], None]) -> None:
+        self._events: deque[ev.TurnEvent] = deque()
+        self._filled = asyncio.Event()
+        self._observe = observe
+        self.overflowing = asyncio.Event()
+        self._most = MOST_WAITING
+
+    def attach(self) -> None:
+        """A client is there from now on; what waited for it is not held against it."""
+        self.overflowing.clear()
+        self._most = len(self._events) + MOST_WAITING
+
+    def emit(self, event: ev.TurnEvent) -> None:
+        """Send after what was emitted before."""
+        self._observe(event)
+        self._events.append(event)
+        self._filled.set()
+        if len(self._events) > self._most:
+            self.overflowing.set()
+
+    def recall(self, turn_id: str) -> int:
+        """Take back the turn's unsent speech; returns its length in code points."""
+        kept: deque[ev.TurnEvent] = deque()
+        recalled = 0
+        for event in self._events:
+            if isinstance(event, ev.Spoke) and event.turn_id == turn_id:
+                recalled += len(event.text)
+            elif not (isinstance(event, ev.Flushed) and event.turn_id == turn_id):
+                kept.append(event)
+        self._events = kept
+        return recalled
+
+    async def get(self) -> ev.TurnEvent:
+        """The next event; nothing is lost if this is cancelled."""
+        while not self._events:
+            self._filled.clear()
+            await self._filled.wait()
+        return self._events.popleft()

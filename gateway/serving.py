@@ -1,0 +1,80 @@
+"""`voice-gateway serve`: holds the store open, keeps gateway and worker running, and says when all is ready."""
+
+import asyncio
+import logging
+import signal
+import sys
+from importlib.metadata import version
+
+import aiohttp
+
+from gateway.address import listen, url_of
+from gateway.auth import Keys
+from gateway.banner import Facts, show
+from gateway.supervisor import Child, Supervisor
+from voice_agent.clock import SystemClock
+from voice_agent.config import Settings
+from voice_agent.store.attach import attached
+from voice_agent.store.connection import Connection
+from voice_agent.store.directory import RedisDirectory
+from voice_agent.store.server import read_health
+
+GATEWAY_GRACE_S = 8.0
+WORKER_GRACE_S = 2.0
+POLL_S = 0.05
+POLL_TIMEOUT_S = 2.0
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings) -> int:
+    """Run the product until SIGINT or SIGTERM; returns the exit code. Raises ConfigError or StoreError at the start."""
+    with listen(settings.host, settings.port) as bound:  # says at once what is wrong, and chooses the port if it is 0
+        port: int = bound.getsockname()[1]
+    supervisor = Supervisor(_children(settings, port), SystemClock())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, supervisor.stop)
+    async with attached(settings) as connection:
+        facts = await _facts(settings, url_of(settings.host, port), connection)
+        async with asyncio.TaskGroup() as group:
+            announcing = group.create_task(_announce(facts))
+            code = await supervisor.run()
+            announcing.cancel()
+    return code
+
+
+def _children(settings: Settings, port: int) -> tuple[Child, ...]:
+    python = (sys.executable, "-P", "-m")  # -P: a directory named gateway where the command is called is not ours
+    where = ("--data-dir", str(settings.data_dir))
+    gateway = (*python, "gateway", "gateway", "--host", settings.host, "--port", str(port), *where)
+    worker = (*python, "sleeptime", *where)
+    return Child("gateway", gateway, GATEWAY_GRACE_S), Child("worker", worker, WORKER_GRACE_S)
+
+
+async def _facts(settings: Settings, url: str, connection: Connection) -> Facts:
+    keys = await Keys(RedisDirectory(connection), SystemClock()).list()
+    return Facts(
+        url=url,
+        data=str(settings.data_dir) if settings.redis_url is None else f"at {connection.where}",
+        health=await read_health(connection),
+        model=settings.default_model,
+        base_url=settings.openai_base_url,
+        locked=bool(keys) or settings.api_key is not None,
+        version=version("voice-agent-gateway"),
+    )
+
+
+async def _announce(facts: Facts) -> None:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=POLL_TIMEOUT_S)) as http:
+        while True:
+            if await _ready(http, facts.url):
+                return show(facts)
+            await asyncio.sleep(POLL_S)
+
+
+async def _ready(http: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with http.get(f"{url}/readyz") as reply:
+            return reply.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False

@@ -1,0 +1,180 @@
+"""The live sessions of this process: each outlives its socket, can be taken up again, and has exactly one at a time."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from gateway.dialects import native
+from gateway.errors import Conflict, Gone, NotFound
+from gateway.outbox import Outbox
+from gateway.replay import Replay
+from voice_agent import events as ev
+from voice_agent.agent import Agent
+from voice_agent.clock import Clock
+from voice_agent.conversation import Conversation, Conversations
+from voice_agent.llm.catalogue import Catalogue
+from voice_agent.prompt import build_prompt
+from voice_agent.session import Session, Wiring
+from voice_agent.store.base import ConversationStore, Directory, Owner, Pair
+from voice_agent.telemetry import Telemetry
+from voice_agent.tools.base import ToolRunner, TurnContext
+from voice_agent.tools.registry import ToolRegistry
+
+log = logging.getLogger(__name__)
+
+
+class LiveSession:
+    """A session with all it needs to survive its socket. `ended` is its last reason, `told` that the client has it."""
+
+    def __init__(self, session: Session, outbox: Outbox, agent_id: str) -> None:
+        self.session = session
+        self.outbox = outbox
+        self.agent_id = agent_id
+        self.replay = Replay(native.encode)
+        self.resume_token = secrets.token_urlsafe(24)
+        self.fenced = asyncio.Event()
+        self.attaching = asyncio.Lock()
+        self.expiry: asyncio.TimerHandle | None = None
+        self.ended: str | None = None
+        self.told = False
+
+    @property
+    def user(self) -> str:
+        return self.session.conversation.pair.user
+
+
+@dataclass(frozen=True)
+class Collaborators:
+    """What sessions are made from."""
+
+    store: ConversationStore
+    directory: Directory
+    conversations: Conversations
+    catalogue: Catalogue
+    tools: ToolRegistry
+    telemetry: Telemetry
+    clock: Clock
+    owner: Owner
+    default_model: str
+    resume_s: float
+
+
+class Sessions:
+    """`run` owns the sessions; `open` and `find` hand them out, `attached` binds one to a socket."""
+
+    def __init__(self, parts: Collaborators) -> None:
+        self._parts = parts
+        self._live: dict[str, LiveSession] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._stopping = asyncio.Event()
+        self._over = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until `stop`; returns when every session has ended."""
+        async with asyncio.TaskGroup() as self._tasks:
+            await self._stopping.wait()
+            for live in list(self._live.values()):
+                live.session.handle(ev.UserLeft("going_away"))
+        self._over.set()
+
+    async def stop(self) -> None:
+        """End all sessions and wait until they have; none is opened any more."""
+        self._stopping.set()
+        await self._over.wait()
+
+    async def agent(self, agent_id: str) -> Agent:
+        """An agent's definition. Raises NotFound, StoreError."""
+        row = await self._parts.directory.read_agent(agent_id)
+        if row is None:
+            raise NotFound(f"there is no agent {agent_id!r}")
+        return Agent.model_validate_json(row.document)
+
+    async def open(self, agent: Agent, user: str) -> LiveSession:
+        """A new session. Raises Conflict if the user is in a call and may not have two, ModelError, StoreError."""
+        parts, pair = self._parts, Pair(agent.id, user)
+        if agent.second_session == "refuse" and parts.conversations.in_use(pair):
+            raise Conflict(f"user {user!r} is in a call with this agent already")
+        if self._tasks is None or self._stopping.is_set():
+            raise Gone("this process is going away")
+        session_id = secrets.token_hex(8)
+        wiring = self._wiring(agent, user, session_id)
+        epoch = await parts.store.open_session(pair, session_id, parts.owner)
+        conversation = await parts.conversations.open(pair)
+        outbox = Outbox(parts.telemetry.observe)
+        session = Session(session_id, epoch, wiring, conversation, outbox)
+        live = LiveSession(session, outbox, agent.id)
+        self._live[live.resume_token] = live
+        if agent.greeting:
+            session.handle(ev.SayRequested(agent.greeting, kind="greeting"))
+        self._tasks.create_task(self._run(live, conversation), name=f"session {session_id}")
+        return live
+
+    def find(self, agent_id: str, user: str | None, token: str) -> LiveSession:
+        """The session of a resume token, if it is with this agent and user. Raises Gone."""
+        live = self._live.get(token)
+        if live is None or live.agent_id != agent_id or user not in (None, live.user):
+            raise Gone("this resume token is unknown or has expired")
+        return live
+
+    @asynccontextmanager
+    async def attached(self, live: LiveSession) -> AsyncIterator[asyncio.Event]:
+        """Hold the session with one socket; yields an event that is set when a newer socket takes it over."""
+        live.fenced.set()
+        fenced = live.fenced = asyncio.Event()
+        async with live.attaching:
+            if live.expiry is not None:
+                live.expiry.cancel()
+                live.expiry = None
+            live.outbox.attach()
+            try:
+                yield fenced
+            finally:
+                # Nobody waits for the place: from here on the session lives on borrowed time.
+                if live.fenced is fenced:
+                    self._expire_later(live)
+
+    def _expire_later(self, live: LiveSession) -> None:
+        if live.told:
+            self._lose(live)
+        else:
+            live.expiry = asyncio.get_running_loop().call_later(self._parts.resume_s, self._lose, live)
+
+    def _lose(self, live: LiveSession) -> None:
+        live.session.handle(ev.UserLeft("lost"))
+        self._live.pop(live.resume_token, None)
+
+    async def _run(self, live: LiveSession, conversation: Conversation) -> None:
+        self._parts.telemetry.session_opened()
+        try:
+            await live.session.run()
+        except Exception:
+            log.exception("session %s failed", live.session.id)
+            live.outbox.emit(ev.SessionEnded("internal"))
+        finally:
+            self._parts.conversations.close(conversation)
+            self._parts.telemetry.session_closed()
+
+    def _wiring(self, agent: Agent, user: str, session_id: str) -> Wiring:
+        parts = self._parts
+        model_name = agent.model or parts.default_model
+        tools = parts.tools.specs(agent.tools)
+        _, _, name = model_name.partition("/")
+
+        def runner(turn_id: str) -> ToolRunner:
+            context = TurnContext(
+                agent_id=agent.id, user=user, session_id=session_id, turn_id=turn_id, timezone=agent.timezone
+            )
+            return parts.tools.runner(agent.tools, parts.clock, context)
+
+        return Wiring(
+            agent=agent,
+            model=parts.catalogue.open(model_name),
+            prompt=build_prompt(agent, name or model_name, tools),
+            tools=tools,
+            runner=runner,
+            clock=parts.clock,
+            owner=parts.owner,
+        )

@@ -1,0 +1,1 @@
+"""HTTP resources, through real sockets."""

@@ -1,0 +1,139 @@
+"""The Chat Completions decoder against written streams of many servers, cut everywhere, and against bad endings."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from voice_agent import events
+from voice_agent.events import ModelEvent, ModelFailed, ModelFinished, TextDelta, ToolCallDelta
+from voice_agent.llm.chat_stream import ChatDecoder
+from voice_agent.messages import Usage
+
+_GOLDENS = Path(__file__).parent / "goldens"
+_STREAMS = sorted(path.stem for path in _GOLDENS.glob("*.sse"))
+
+
+def decode(*pieces: bytes) -> list[ModelEvent]:
+    """All events of a stream that arrives in these pieces."""
+    decoder = ChatDecoder("acme/model", "acme", "s3cret-key")
+    out = [event for piece in pieces for event in decoder.feed(piece)]
+    out += decoder.eof()
+    assert decoder.finished
+    return out
+
+
+def golden(name: str) -> tuple[bytes, list[ModelEvent]]:
+    """A stream and the events it stands for."""
+    expected = msgspec.json.decode((_GOLDENS / f"{name}.json").read_bytes())
+    return (_GOLDENS / f"{name}.sse").read_bytes(), [
+        msgspec.convert(fields, getattr(events, kind)) for kind, fields in expected
+    ]
+
+
+@pytest.mark.parametrize("name", _STREAMS)
+def test_stream_decodes_whole(name: str) -> None:
+    """Each written stream gives exactly the events beside it."""
+    stream, expected = golden(name)
+    assert decode(stream) == expected
+
+
+@pytest.mark.parametrize("name", _STREAMS)
+def test_stream_decodes_the_same_however_cut(name: str) -> None:
+    """Cutting at any byte, and feeding single bytes, changes nothing."""
+    stream, expected = golden(name)
+    for cut in range(len(stream) + 1):
+        assert decode(stream[:cut], stream[cut:]) == expected, cut
+    assert decode(*(stream[at : at + 1] for at in range(len(stream)))) == expected
+
+
+@pytest.mark.parametrize("name", _STREAMS)
+def test_stream_cut_off_anywhere_ends_exactly_once(name: str) -> None:
+    """However early a stream breaks off, the last event, and only it, is an ending."""
+    stream, _ = golden(name)
+    for cut in range(len(stream)):
+        out = decode(stream[:cut])
+        endings = [isinstance(event, ModelFinished | ModelFailed) for event in out]
+        assert endings.count(True) == 1
+        assert endings[-1]
+
+
+def chunk(delta: str, reason: str = "null") -> bytes:
+    """One event of a stream."""
+    return f'data: {{"choices":[{{"index":0,"delta":{delta},"finish_reason":{reason}}}]}}\n\n'.encode()
+
+
+def test_end_without_finish_is_a_cut() -> None:
+    """A stream that just ends has failed, and may be tried again."""
+    out = decode(chunk('{"content":"a"}'))
+    assert out == [TextDelta("a"), ModelFailed("acme cut its reply off", retryable=True)]
+
+
+def test_done_without_finish_is_a_clean_end_without_reason() -> None:
+    """`[DONE]` alone ends a reply well, with no reason."""
+    assert decode(chunk('{"content":"a"}'), b"data: [DONE]\n\n")[-1] == ModelFinished(None, Usage(steps=1))
+
+
+def test_finish_without_done_is_a_clean_end() -> None:
+    """A finish reason is enough where `[DONE]` never comes."""
+    assert decode(chunk("{}", '"length"')) == [ModelFinished("length", Usage(steps=1))]
+
+
+def test_last_of_many_reasons_counts() -> None:
+    """A server that sends a reason with every chunk is read to its end."""
+    out = decode(chunk('{"content":"a"}', '"stop"'), chunk('{"content":"b"}', '"length"'))
+    assert out == [TextDelta("a"), TextDelta("b"), ModelFinished("length", Usage(steps=1))]
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "retryable"),
+    [
+        ('{"error":{"message":"too long","code":"context_length_exceeded"}}', ": too long", False),
+        ('{"error":"gone wrong"}', ": gone wrong", True),
+        ('{"error":{"message":"hold s3cret-key","type":"server_error"}}', ": hold ***", True),
+    ],
+)
+@pytest.mark.parametrize("frame", ["data: {}\n\n", "{}"])
+def test_error_objects_end_the_reply(body: str, error: str, retryable: bool, frame: str) -> None:
+    """An error inside a 200 ends the reply, in a stream and as the whole body, without the key."""
+    out = decode(frame.replace("{}", body).encode())
+    assert out == [ModelFailed(f"acme failed in the middle of its reply{error}", retryable)]
+
+
+@pytest.mark.parametrize("garbage", [b"data: {oops\n\ndata: [DONE]\n\n", b'{"choices": 5}', b'{"a": 1}', b"[]"])
+def test_garbage_is_a_failure(garbage: bytes) -> None:
+    """What is no reply is one failure that may be tried again."""
+    assert decode(garbage) == [ModelFailed("acme sent something that is no reply", retryable=True)]
+
+
+def test_nothing_follows_the_end() -> None:
+    """Bytes behind `[DONE]` give no events."""
+    decoder = ChatDecoder("acme/model", "acme")
+    assert decoder.feed(b"data: [DONE]\n\n" + chunk('{"content":"late"}')) == [ModelFinished(None, Usage(steps=1))]
+    assert decoder.feed(chunk('{"content":"later"}')) == []
+    assert decoder.eof() == []
+
+
+def test_held_text_comes_before_the_call_that_follows() -> None:
+    """A tail that might have become a tag is spoken before a tool call, not after it."""
+    out = decode(
+        chunk('{"content":"2 <"}'),
+        chunk('{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}', '"stop"'),
+    )
+    assert out[:3] == [TextDelta("2 "), TextDelta("<"), ToolCallDelta(0, "a", "f", "{}")]
+
+
+def test_name_that_comes_late_opens_the_call() -> None:
+    """Arguments before a name are kept and come with it."""
+    out = decode(
+        chunk('{"tool_calls":[{"index":0,"id":"a","function":{"arguments":"{\\"x\\""}}]}'),
+        chunk('{"tool_calls":[{"index":0,"function":{"name":"f","arguments":":1}"}}]}', '"tool_calls"'),
+    )
+    assert out[0] == ToolCallDelta(0, "a", "f", '{"x":1}')
+
+
+def test_call_without_a_name_is_a_failure() -> None:
+    """A call that nobody could run is no reply."""
+    out = decode(chunk('{"tool_calls":[{"index":0,"id":"a","function":{"arguments":"{}"}}]}', '"stop"'))
+    assert isinstance(out[-1], ModelFailed)
+    assert len(out) == 1

@@ -1,0 +1,70 @@
+"""Providers' errors in all shapes, as plain sentences without keys."""
+
+from typing import Any
+
+import pytest
+
+from voice_agent.events import ModelFailed
+from voice_agent.llm import faults
+from voice_agent.llm.faults import ProviderError
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"error": {"message": "m", "code": "c", "type": "t", "param": "p"}}, ProviderError("m", "c", "t", "p")),
+        ({"error": {"message": "m", "code": 503, "param": None}}, ProviderError("m", "503")),
+        ({"error": "m"}, ProviderError("m")),
+        ({"error": {"error": {"message": "m"}}}, ProviderError("m")),
+        ({"object": "error", "message": "m", "code": 400}, ProviderError("m", "400")),
+        ({"detail": "m"}, ProviderError("m")),
+        ([{"error": {"message": "m"}}], ProviderError("m")),
+        ({"choices": []}, None),
+        ([], None),
+        ("m", None),
+    ],
+)
+def test_shapes(body: Any, error: ProviderError | None) -> None:
+    """Each server's way to say that something is wrong is read."""
+    assert faults.read_error(body) == error
+
+
+def test_body_that_is_no_json() -> None:
+    """A proxy's HTML page says nothing."""
+    assert faults.read_body(b"<html>") == ProviderError()
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "text", "retryable"),
+    [
+        (400, ProviderError("Bad\n thing"), "p refused the request (HTTP 400): Bad thing", False),
+        (401, ProviderError("Incorrect key: abc"), "p refused the API key (HTTP 401)", False),
+        (402, ProviderError(), "p says that the account has no credit left (HTTP 402)", False),
+        (403, ProviderError(), "p refused access (HTTP 403)", False),
+        (404, ProviderError(), "p does not know the model or the address (HTTP 404)", False),
+        (408, ProviderError(), "p refused the request (HTTP 408)", True),
+        (409, ProviderError(), "p refused the request (HTTP 409)", True),
+        (429, ProviderError("slow"), "p limits the rate of requests (HTTP 429)", True),
+        (429, ProviderError("x", "insufficient_quota"), "p says that the account has no credit left (HTTP 429)", False),
+        (503, ProviderError(), "p has a fault of its own (HTTP 503)", True),
+        (529, ProviderError(), "p has a fault of its own (HTTP 529)", True),
+    ],
+)
+def test_statuses(status: int, error: ProviderError, text: str, retryable: bool) -> None:
+    """What happened, who, which status, and whether trying again may help."""
+    assert faults.http_fault("p", status, error, None) == ModelFailed(text, retryable)
+
+
+@pytest.mark.parametrize(
+    "leak", ["sk-proj-abc_DEF123", "gsk_0a1b2c3d", "AIzaSyA-1234", "my-sh***key", "Bearer abc", "k3y", "f" * 40]
+)
+def test_nothing_like_a_key_is_quoted(leak: str) -> None:
+    """The key itself and whatever looks like one are masked."""
+    failure = faults.http_fault("p", 400, ProviderError(f"wrong key {leak}, sorry"), "k3y")
+    assert leak not in failure.error
+    assert failure.error.startswith("p refused the request (HTTP 400): wrong key ***")
+
+
+def test_long_messages_are_shortened() -> None:
+    """A dump is not passed on."""
+    assert len(faults.http_fault("p", 400, ProviderError("word " * 100), None).error) < 250

@@ -1,0 +1,187 @@
+"""A model over real HTTP: streaming, tools, every fault, a refused field, a cancelled reply."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.llm.counters import stats
+from tests.llm.rawserver import DONE, Connection, raw_server
+from tests.servers import serving
+from voice_agent.events import ModelEvent, ModelFailed, ModelFinished, TextDelta, ToolCallDelta
+from voice_agent.llm.capabilities import Capabilities
+from voice_agent.llm.openai_compatible import OpenAICompatible
+from voice_agent.llm.simulator import create_app
+from voice_agent.llm.wire import Endpoint, Http, Pool
+from voice_agent.messages import Message, ModelRequest, Opaque, ToolSchema
+
+LOOK = ToolSchema("look", "Looks.", {"type": "object", "properties": {"pre_exec_msg": {"type": "string"}}})
+
+
+def asks(words: str, **fields: Any) -> ModelRequest:
+    """A request with these last words."""
+    turn = (Message("user", words, 0.0),)
+    return ModelRequest(**{"model": "m", "system": "s", "history": (), "turn": turn, "tools": (LOOK,), **fields})
+
+
+def model(http: Http, url: str) -> OpenAICompatible:
+    """A model at that address."""
+    return OpenAICompatible(Pool(http, Endpoint("acme", url, "s3cret-key")), "acme/m", "m", Capabilities())
+
+
+async def reply(url: str, request: ModelRequest) -> list[ModelEvent]:
+    """All events of one reply."""
+    out: list[ModelEvent] = []
+    async with Http() as http, asyncio.timeout(10):
+        await model(http, url).reply(request, out.append)
+    return out
+
+
+async def test_text_streams_with_usage() -> None:
+    """Tokens come one by one, then the end with what was counted."""
+    async with serving(create_app(0, 0)) as url:
+        *words, end = await reply(f"{url}/v1", asks("!say one two three"))
+    assert words == [TextDelta("one"), TextDelta(" two"), TextDelta(" three")]
+    assert isinstance(end, ModelFinished)
+    assert end.reason == "stop"
+    assert end.usage is not None
+    assert end.usage.output_tokens == 3
+    assert end.usage.cached_input_tokens == 0
+
+
+async def test_thoughts_and_parallel_calls_stream() -> None:
+    """Reasoning is opaque; calls come in pieces, the utterance first, each under its own index."""
+    async with serving(create_app(0, 0)) as url:
+        out = await reply(f"{url}/v1", asks('!think Hm. !call look {"at": "it"} !call look'))
+    assert out[0] == Opaque("acme/m", "reasoning_content", "Hm.")
+    pieces = [event for event in out if isinstance(event, ToolCallDelta)]
+    arguments = ["".join(piece.json for piece in pieces if piece.index == index) for index in (0, 1)]
+    assert [msgspec.json.decode(text) for text in arguments] == [
+        {"pre_exec_msg": "One moment, please.", "at": "it"},
+        {"pre_exec_msg": "One moment, please."},
+    ]
+    assert len(pieces) > 10
+    assert [piece.name for piece in pieces if piece.name] == ["look", "look"]
+    assert isinstance(out[-1], ModelFinished)
+    assert out[-1].reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "retryable"),
+    [
+        ("401", "acme refused the API key (HTTP 401)", False),
+        ("404", "acme does not know the model or the address (HTTP 404): The model does not exist.", False),
+        ("429", "acme limits the rate of requests (HTTP 429)", True),
+        ("500", "acme has a fault of its own (HTTP 500)", True),
+        ("cut", "acme cut its reply off", True),
+        ("malformed", "acme sent something that is no reply", True),
+    ],
+)
+async def test_faults(fault: str, error: str, retryable: bool) -> None:
+    """Each fault is one last event, in plain words, that says whether trying again may help."""
+    async with serving(create_app(0, 0)) as url:
+        out = await reply(f"{url}/v1", asks(f"!fault {fault}"))
+    assert out[-1] == ModelFailed(error, retryable)
+    assert all(isinstance(event, TextDelta) for event in out[:-1])
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("length", "length"), ("content_filter", "content_filter"), ("empty", "stop"), ("nonsse", "stop")],
+)
+async def test_odd_ends(fault: str, reason: str) -> None:
+    """Ends that are no failures keep their reason."""
+    async with serving(create_app(0, 0)) as url:
+        out = await reply(f"{url}/v1", asks(f"!fault {fault}"))
+    assert isinstance(out[-1], ModelFinished)
+    assert out[-1].reason == reason
+    assert any(isinstance(event, TextDelta) for event in out) == (fault != "empty")
+
+
+async def test_nobody_there() -> None:
+    """An address where nobody listens is a failure that may be tried again."""
+    async with raw_server(Connection.closed) as url:
+        pass
+    assert await reply(url, asks("hi")) == [ModelFailed("acme cannot be reached: no connection", retryable=True)]
+
+
+@pytest.mark.parametrize("words", ["!fault stall", "!tokens 9 !first_token_ms 60000"])
+async def test_cancel_reaches_the_provider(words: str) -> None:
+    """A cancelled reply, stalled or not yet begun, is closed at the provider."""
+    async with serving(create_app(0, 0)) as url, Http() as http, asyncio.timeout(10):
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(model(http, f"{url}/v1").reply(asks(words), lambda _: None))
+            while (await stats(url))["open"] == 0:
+                await asyncio.sleep(0)
+            task.cancel()
+        while (counters := await stats(url))["open"]:
+            await asyncio.sleep(0)
+    assert counters == {"requests": 1, "open": 0, "closed_early": 1}
+
+
+async def test_refused_field_is_dropped_and_remembered() -> None:
+    """A 400 that names a field costs one more request, once; what is refused without a name is told."""
+    sent: list[dict[str, Any]] = []
+
+    async def picky(connection: Connection) -> None:
+        while True:
+            _, body = await connection.request()
+            sent.append(msgspec.json.decode(body))
+            if "temperature" in sent[-1]:
+                connection.send(b'{"error":{"message":"Unsupported","param":"temperature"}}', "400 Bad Request")
+            elif "parallel_tool_calls" in sent[-1]:
+                connection.send(b'{"detail":"extra field `parallel_tool_calls`"}', "422 Unprocessable Entity")
+            elif sent[-1]["messages"][-1]["content"] == "no":
+                connection.send(b'{"error":{"message":"bad s3cret-key or sk-abc123"}}', "400 Bad Request")
+            else:
+                connection.send(DONE)
+
+    out: list[ModelEvent] = []
+    async with raw_server(picky) as url, Http() as http:
+        asked = model(http, url)
+        await asked.reply(asks("a", temperature=0.5), out.append)
+        await asked.reply(asks("b", temperature=0.5), out.append)
+        await asked.reply(asks("no", temperature=0.5), out.append)
+    assert [request["messages"][-1]["content"] for request in sent] == ["a", "a", "a", "b", "no"]
+    assert [type(event) for event in out] == [TextDelta, ModelFinished, TextDelta, ModelFinished, ModelFailed]
+    assert out[-1] == ModelFailed("acme refused the request (HTTP 400): bad *** or ***")
+
+
+async def test_connection_is_kept_after_done() -> None:
+    """A stream whose last bytes come behind `[DONE]` leaves its connection for the next reply."""
+    numbers: list[int] = []
+    finished = asyncio.Event()
+
+    async def answer(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            numbers.append(connection.number)
+            connection.send(DONE, length=len(DONE) + 1)
+            await finished.wait()
+            finished.clear()
+            connection.send_rest(b"\n")
+
+    def emit(event: ModelEvent) -> None:
+        if isinstance(event, ModelFinished):
+            finished.set()
+
+    async with raw_server(answer) as url, Http() as http, asyncio.timeout(10):
+        asked = model(http, url)
+        for _ in range(3):
+            await asked.reply(asks("a"), emit)
+    assert numbers == [1, 1, 1]
+
+
+async def test_loss_after_the_finish_is_no_failure() -> None:
+    """A connection that breaks behind the finish reason takes nothing away."""
+
+    async def cut(connection: Connection) -> None:
+        await connection.request()
+        connection.send(DONE.partition(b"data: [DONE]")[0], length=5000)
+
+    async with raw_server(cut) as url:
+        out = await reply(url, asks("a"))
+    assert out[0] == TextDelta("ok")
+    assert isinstance(out[1], ModelFinished)
+    assert out[1].reason == "stop"

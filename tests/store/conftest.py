@@ -1,0 +1,37 @@
+"""The implementations that every promise of the store is tested on, and the makings of a turn."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import pytest
+
+from tests.stores import fresh_store
+from voice_agent.clock import SystemClock
+from voice_agent.store.base import ConversationStore, Directory
+from voice_agent.store.directory import RedisDirectory
+from voice_agent.store.recorder import Recorder
+from voice_agent.store.redis import RedisConversations
+
+
+class _Request(Protocol):
+    param: str
+
+
+@pytest.fixture(params=["server", "recorder"])
+async def store(request: _Request) -> AsyncIterator[ConversationStore]:
+    """An empty conversation store of each kind."""
+    if request.param == "recorder":
+        yield Recorder(SystemClock())
+        return
+    async with fresh_store() as connection:
+        yield RedisConversations(connection)
+
+
+@pytest.fixture(params=["server", "recorder"])
+async def directory(request: _Request) -> AsyncIterator[Directory]:
+    """An empty directory of each kind."""
+    if request.param == "recorder":
+        yield Recorder(SystemClock())
+        return
+    async with fresh_store() as connection:
+        yield RedisDirectory(connection)

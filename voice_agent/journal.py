@@ -1,0 +1,81 @@
+"""The writes of one conversation, in order and behind the speech: each is repeated until the store has taken it.
+
+All writes are idempotent, so repeating one whose answer was lost does no harm. A store that is away holds turns up, not
+words: they wait here, bounded, and are written under their own keys when it is back.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from voice_agent.store.base import Fenced, StoreError
+
+log = logging.getLogger(__name__)
+_FIRST_DELAY_S, _LAST_DELAY_S = 0.05, 1.0
+
+
+class Journal:
+    """A queue of writes. Its conversation's owner alternates `flush` and `waiting` in one task."""
+
+    def __init__(self, max_held: int = 256) -> None:
+        self._writes: deque[tuple[Callable[[], Awaitable[object]], Callable[[bool], None] | None]] = deque()
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._max_held = max_held
+
+    @property
+    def holds(self) -> int:
+        """Writes that are not stored yet."""
+        return len(self._writes)
+
+    @property
+    def full(self) -> bool:
+        """Too much is held: nothing new may be begun."""
+        return self.holds >= self._max_held
+
+    def submit(self, write: Callable[[], Awaitable[object]], then: Callable[[bool], None] | None = None) -> None:
+        """Write after all that was submitted before; `then` is told whether it was stored (False: fenced off)."""
+        self._writes.append((write, then))
+        self._idle.clear()
+        self._work.set()
+
+    def wake(self) -> None:
+        """Let `waiting` return, to look whether it is still needed."""
+        self._work.set()
+
+    async def waiting(self) -> None:
+        """Until something was submitted, or `wake`."""
+        await self._work.wait()
+        self._work.clear()
+
+    async def flush(self) -> None:
+        """Write until nothing is held."""
+        while self._writes:
+            write, then = self._writes[0]
+            stored = await self._insist(write)
+            self._writes.popleft()
+            if then is not None:
+                then(stored)
+        self._idle.set()
+
+    async def drained(self) -> None:
+        """Everything that was submitted is stored."""
+        await self._idle.wait()
+
+    async def _insist(self, write: Callable[[], Awaitable[object]]) -> bool:
+        delay = _FIRST_DELAY_S
+        while True:
+            try:
+                await write()
+            except Fenced as fault:
+                log.warning("a write was refused: %s", fault)
+                return False
+            except StoreError as fault:
+                if delay == _FIRST_DELAY_S:
+                    log.warning("holding turns until the store takes them: %s", fault)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, _LAST_DELAY_S)
+            else:
+                return True

@@ -1,0 +1,107 @@
+"""What the simulated model does in one reply, and the directives by which a test says so.
+
+| directive in the user's last words | what the model does |
+|---|---|
+| `!say WORDS` | says these words |
+| `!tokens N` | says N tokens: tok1 tok2 … |
+| `!call NAME {json}` | calls the tool with these arguments, as they stand (none: `{}`); again: parallel calls |
+| `!think WORDS` | reasons, before anything else |
+| `!then …` | what follows belongs to the reply after this one's tool results |
+| `!fault 401`, `404`, `429`, `500` | answers with this HTTP status |
+| `!fault cut`, `stall`, `malformed` | half of the reply, then a lost connection, silence, or a chunk that is no JSON |
+| `!fault length`, `content_filter` | half of the reply, then a clean end for this reason |
+| `!fault empty` | ends without a word |
+| `!fault nonsse` | answers a streaming request with one JSON document |
+| `!first_token_ms N`, `!token_ms N` | its own pace for this reply |
+
+A reply without `!say`, `!tokens` or `!call` but with a fault has some words of its own to break off in.
+"""
+
+import re
+from typing import Literal, get_args
+
+import msgspec
+
+Fault = Literal[
+    "401", "404", "429", "500", "cut", "stall", "malformed", "length", "content_filter", "empty", "nonsse"
+]  # fmt: skip
+_FAULTS: tuple[Fault, ...] = get_args(Fault)
+_DIRECTIVE = re.compile(r"(?:^|\s)!(say|tokens|call|think|then|fault|first_token_ms|token_ms)\b")
+_SOME_WORDS = "These are some words that the reply breaks off in before they come to their end."
+
+
+class Think(msgspec.Struct, frozen=True):
+    """Reasoning."""
+
+    text: str
+
+
+class Say(msgspec.Struct, frozen=True):
+    """Words of the reply."""
+
+    text: str
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A tool call; `arguments` is sent as it stands."""
+
+    name: str
+    arguments: str
+
+
+Act = Think | Say | Call
+
+
+class Script(msgspec.Struct, frozen=True):
+    """One reply: what it does in order, what goes wrong, and its own pace where it has one (milliseconds)."""
+
+    acts: tuple[Act, ...] = ()
+    fault: Fault | None = None
+    first_token_ms: float | None = None
+    token_ms: float | None = None
+
+
+def read_directives(words: str, step: int) -> Script | None:
+    """The script that the words hold for reply `step` (0 is the first), or None if they hold none for it."""
+    parts = _DIRECTIVE.split(words)
+    steps: list[list[tuple[str, str]]] = [[]]
+    for name, rest in zip(parts[1::2], parts[2::2], strict=True):
+        if name == "then":
+            steps.append([])
+        else:
+            steps[-1].append((name, rest.strip()))
+    if step >= len(steps) or not steps[step]:
+        return None
+    return _script(steps[step])
+
+
+def _script(directives: list[tuple[str, str]]) -> Script:
+    thoughts: list[Act] = []
+    acts: list[Act] = []
+    settings: dict[str, float] = {}
+    fault: Fault | None = None
+    for name, rest in directives:
+        match name:
+            case "say":
+                acts.append(Say(rest))
+            case "tokens":
+                acts.append(Say(" ".join(f"tok{number}" for number in range(1, int(_number(rest)) + 1))))
+            case "call":
+                tool, _, arguments = rest.partition(" ")
+                acts.append(Call(tool, arguments.strip() or "{}"))
+            case "think":
+                thoughts.append(Think(rest))
+            case "fault":
+                fault = next((known for known in _FAULTS if known == rest), None)
+                if fault is None:
+                    acts.append(Say(f"There is no fault called {rest or 'nothing'}."))
+            case _:
+                settings[name] = _number(rest)
+    if fault is not None and not acts:
+        acts.append(Say(_SOME_WORDS))
+    return Script(tuple(thoughts + acts), fault, settings.get("first_token_ms"), settings.get("token_ms"))
+
+
+def _number(text: str) -> float:
+    found = re.match(r"\d+(?:\.\d+)?", text)
+    return float(found.group()) if found else 0.0

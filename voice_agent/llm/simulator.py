@@ -1,0 +1,91 @@
+"""The simulated model over HTTP, as a provider: Chat Completions, streamed or not, `/v1/models`, and its counters."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from voice_agent.clock import Clock, SystemClock
+from voice_agent.llm.simulated_answer import Answer, Pace, answer, paced
+
+
+class _Counters:
+    """All that the server keeps. `closed_early`: answers whose client left before their end."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.open = 0
+        self.closed_early = 0
+
+
+class _PacedResponse(Response):
+    """Sends an answer in time, and stops as soon as the client is gone."""
+
+    def __init__(self, given: Answer, pace: Pace, clock: Clock, counters: _Counters) -> None:
+        media_type = "text/event-stream" if given.is_stream else "application/json"
+        super().__init__(status_code=given.status, media_type=media_type)
+        if "content-length" in self.headers:
+            del self.headers["content-length"]
+        self._given = given
+        self._pace = pace
+        self._clock = clock
+        self._counters = counters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        self._counters.open += 1
+        try:
+            async with asyncio.TaskGroup() as group:
+                sending = group.create_task(self._send(send))
+                watching = group.create_task(_when_gone(receive, sending))
+                sending.add_done_callback(lambda _: watching.cancel())
+            if sending.cancelled():
+                self._counters.closed_early += 1
+        finally:
+            self._counters.open -= 1
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for piece in paced(self._given, self._pace, self._clock):
+            if piece:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        if self._given.end != "cut":
+            # Without this last message the server drops the connection: that is the cut.
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _when_gone(receive: Receive, sending: asyncio.Task[None]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    sending.cancel()
+
+
+def create_app(first_token_ms: float, token_ms: float) -> Starlette:
+    """The server; a request's own directives may set another pace."""
+    pace, clock, counters = Pace(first_token_ms, token_ms), SystemClock(), _Counters()
+
+    async def complete(request: Request) -> Response:
+        counters.requests += 1
+        return _PacedResponse(answer(await request.body()), pace, clock, counters)
+
+    async def models(_: Request) -> Response:
+        return _json({"object": "list", "data": [{"id": "simulated", "object": "model", "created": 0}]})
+
+    async def stats(_: Request) -> Response:
+        return _json(vars(counters))
+
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", complete, methods=["POST"]),
+            Route("/v1/models", models),
+            Route("/stats", stats),
+        ]
+    )
+
+
+def _json(value: Any) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")

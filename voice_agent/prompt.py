@@ -1,0 +1,94 @@
+"""What a model is shown: a stable system text, tools that ask for an utterance, and settled history as it was heard."""
+
+import msgspec
+
+from voice_agent.agent import Agent, ToolSpec
+from voice_agent.messages import Message, ModelRequest, ToolCall, ToolSchema
+
+UTTERANCE_FIELD = "pre_exec_msg"
+INTERRUPTED = "[interrupted here]"
+UNHEARD = "[interrupted before anything was heard]"
+_UTTERANCE_HINT = (
+    "Said aloud to the caller while this runs: one short, natural sentence that tells what you are doing. "
+    "Always write this argument first."
+)
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """The part of every request of a session that keeps its bytes: model, system text and tools."""
+
+    model: str
+    system: str
+    tools: tuple[ToolSchema, ...] = ()
+    temperature: float | None = None
+    reasoning: str | None = None
+    max_output_tokens: int | None = None
+
+    def request(self, history: tuple[Message, ...], turn: tuple[Message, ...], *, may_call: bool) -> ModelRequest:
+        """The request for the next step. Tools stay listed when none may be called: prefix caches live on it."""
+        return ModelRequest(
+            model=self.model,
+            system=self.system,
+            history=history,
+            turn=turn,
+            tools=self.tools,
+            tool_choice="auto" if may_call else "none",
+            temperature=self.temperature,
+            reasoning=self.reasoning,
+            max_output_tokens=self.max_output_tokens,
+        )
+
+
+def build_prompt(agent: Agent, model: str, tools: dict[str, ToolSpec]) -> Prompt:
+    """The prompt of an agent that speaks with `model` (as its provider names it) and is offered `tools`."""
+    return Prompt(
+        model=model,
+        system=_system_text(agent),
+        tools=tuple(_offered(spec) for spec in tools.values()),
+        temperature=agent.temperature,
+        reasoning=agent.reasoning,
+        max_output_tokens=agent.max_output_tokens,
+    )
+
+
+def provider_text(message: Message) -> str:
+    """The text that goes to a model: what was heard where that is settled, with a mark where the caller cut in.
+
+    An interrupted message that holds calls and no text stays without one: the calls' results tell of the interruption.
+    """
+    text = message.text if message.heard is None else message.heard
+    if not message.interrupted:
+        return text
+    if text.strip():
+        return f"{text} {INTERRUPTED}"
+    return "" if message.tool_calls else UNHEARD
+
+
+def provider_arguments(call: ToolCall) -> str:
+    """The arguments (JSON object) that go back to a model: the utterance first, cut to what was heard of it."""
+    if call.utterance is None:
+        return call.arguments
+    heard = call.utterance if call.heard is None else call.heard
+    opening = f'{{"{UTTERANCE_FIELD}":{msgspec.json.encode(heard).decode()}'
+    rest = call.arguments[1:].lstrip()
+    return opening + (rest if rest.startswith("}") else "," + rest)
+
+
+def _system_text(agent: Agent) -> str:
+    blocks = (f"<{block.label}>\n{block.value}\n</{block.label}>" for block in agent.all_blocks() if block.value)
+    return "\n\n".join((agent.system, *blocks))
+
+
+def _offered(spec: ToolSpec) -> ToolSchema:
+    if not spec.say:
+        return spec.schema
+    parameters = spec.schema.parameters
+    utterance = {"type": "string", "description": spec.utterance_hint or _UTTERANCE_HINT}
+    return msgspec.structs.replace(
+        spec.schema,
+        parameters={
+            **parameters,
+            "properties": {UTTERANCE_FIELD: utterance, **parameters.get("properties", {})},
+            "required": [UTTERANCE_FIELD, *parameters.get("required", [])],
+        },
+    )

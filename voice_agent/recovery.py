@@ -1,0 +1,39 @@
+"""Turns that died with their process: closed as interrupted with what was journalled, and moved into the log."""
+
+import logging
+
+from voice_agent.conversation import Conversations
+from voice_agent.heard import Ledger
+from voice_agent.messages import Message, TurnRecord
+from voice_agent.store.base import ConversationStore, OpenTurn, Owner
+
+log = logging.getLogger(__name__)
+
+
+def close_orphan(turn: OpenTurn, at: float) -> TurnRecord:
+    """The record of a turn that was cut off by the death of its process; `at` is in seconds since the epoch.
+
+    Finished steps count as spoken. What the reply under way had said was not journalled: a marker stands for it.
+    """
+    first = next((i for i, message in enumerate(turn.messages) if message.role == "assistant"), len(turn.messages))
+    opening, steps = turn.messages[:first], turn.messages[first:]
+    ledger = Ledger()
+    ledger.recall(steps, at)
+    cut = Message(role="assistant", text="", at=at, interrupted=True)
+    settled = ledger.settle((*steps, cut), interrupted=True)
+    return TurnRecord(key=turn.ref.key, reason="interrupted", messages=opening + settled, started_at=turn.started_at)
+
+
+async def close_orphans(store: ConversationStore, conversations: Conversations, owner: Owner, at: float) -> int:
+    """Close every open turn whose owner is dead; returns how many. Raises StoreError."""
+    closed = 0
+    for orphan in await store.orphans():
+        adopted = await store.adopt(orphan, owner)
+        if adopted is None:
+            continue
+        record = close_orphan(adopted, at)
+        await store.commit_turn(adopted.ref, record)
+        conversations.adopt(adopted.ref.pair, record.messages)
+        log.warning("closed a turn whose process died: %s", adopted.ref.key)
+        closed += 1
+    return closed

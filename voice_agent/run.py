@@ -1,0 +1,166 @@
+"""run_turn: carries out what a Turn asks for. The only user of models and tools.
+
+Every event is decided in the very call that brings it, so a barge-in never queues behind tokens, and what the turn
+tells leaves in the same call. Only the model's stream and the tools are tasks, and they live in one TaskGroup.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from voice_agent import events as ev
+from voice_agent.clock import Clock
+from voice_agent.llm.base import Model
+from voice_agent.messages import ModelRequest
+from voice_agent.tools.base import ToolRunner
+from voice_agent.turn import Output, State, Turn, TurnInput
+
+log = logging.getLogger(__name__)
+
+
+class Inbox:
+    """The way into a turn: events put before it begins wait for it, those put after its end are dropped."""
+
+    def __init__(self) -> None:
+        self._waiting: list[TurnInput] = []
+        self._deliver: Callable[[TurnInput], None] = self._waiting.append
+
+    def put(self, event: TurnInput) -> None:
+        """Hand an event to the turn; it has acted on it when this returns."""
+        self._deliver(event)
+
+    def connect(self, deliver: Callable[[TurnInput], None]) -> None:
+        """Deliver what waits, and everything from now on at once."""
+        self._deliver = deliver
+        for event in self._waiting:
+            deliver(event)
+
+
+class Listener(Protocol):
+    """Who is told of a turn. All of it is synchronous: a slow client can never delay a barge-in."""
+
+    def on_event(self, event: ev.TurnEvent) -> None:
+        """The turn tells something."""
+        ...
+
+    def on_step(self, step: ev.SaveStep) -> None:
+        """A step is complete and can be journalled."""
+        ...
+
+    def on_late(self, outcome: ev.ToolReturned) -> None:
+        """A tool that was let run on when its turn was cut short has finished."""
+        ...
+
+
+async def run_turn(turn: Turn, model: Model, tools: ToolRunner, inbox: Inbox, listener: Listener, clock: Clock) -> None:
+    """Run the turn to its end. Returns when the last of its tools has finished, which may be after `TurnEnded`."""
+    async with asyncio.TaskGroup() as tasks:
+        driver = _Driver(turn, model, tools, listener, clock, tasks)
+        driver.begin()
+        inbox.connect(driver.feed)
+        await driver.ended.wait()
+
+
+class _Driver:
+    def __init__(
+        self, turn: Turn, model: Model, tools: ToolRunner, listener: Listener, clock: Clock, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._turn = turn
+        self._model = model
+        self._tools = tools
+        self._listener = listener
+        self._clock = clock
+        self._tasks = tasks
+        self._reply: asyncio.Task[None] | None = None
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._kept: frozenset[str] = frozenset()
+        self._timer: asyncio.TimerHandle | None = None
+        self.ended = asyncio.Event()
+
+    def begin(self) -> None:
+        self._decide(self._turn.begin)
+
+    def feed(self, event: TurnInput) -> None:
+        if isinstance(event, ev.ToolReturned) and event.call_id in self._kept:
+            self._listener.on_late(event)
+        else:
+            self._decide(lambda now: self._turn.handle(event, now))
+
+    def _decide(self, decide: Callable[[float], list[Output]]) -> None:
+        """Ask the turn, then act. A fault of our own ends the turn; it never ends the session."""
+        try:
+            self._perform(decide(self._clock.now()))
+        except Exception:
+            log.exception("turn %s failed inside the gateway", self._turn.setup.turn_id)
+            self._perform(self._turn.abort(self._clock.now()))
+        finally:
+            self._turn.acted(self._clock.now())
+            if self._turn.state is State.ENDED:
+                self._stop_timer()
+                self.ended.set()
+
+    def _perform(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            match output:
+                case ev.CallModel(request=request):
+                    self._reply = self._tasks.create_task(self._converse(request))
+                    self._arm()
+                case ev.RunTool(call_id=call_id):
+                    self._running[call_id] = self._tasks.create_task(self._work(output))
+                case ev.StopWork(keep=keep):
+                    self._stop(keep)
+                case ev.SaveStep():
+                    self._listener.on_step(output)
+                case _:
+                    self._listener.on_event(output)
+
+    def _stop(self, keep: frozenset[str]) -> None:
+        self._kept = keep
+        if self._reply is not None:
+            # A reply that fails the turn stops itself by returning: it must not be cancelled in its own call.
+            if self._reply is not asyncio.current_task():
+                self._reply.cancel()
+            self._reply = None
+        for call_id, task in self._running.items():
+            if call_id not in keep and task is not asyncio.current_task():
+                task.cancel()
+
+    async def _converse(self, request: ModelRequest) -> None:
+        mine = asyncio.current_task()
+
+        def take(event: ev.ModelEvent) -> None:
+            # A reply that was stopped may have data in hand: it belongs to nobody any more.
+            if self._reply is mine:
+                self.feed(event)
+
+        try:
+            await self._model.reply(request, take)
+        except Exception:
+            log.exception("a model raised instead of reporting its failure")
+            take(ev.ModelFailed("the model could not be asked"))
+
+    async def _work(self, call: ev.RunTool) -> None:
+        try:
+            outcome = await self._tools.run(call)
+        except Exception:
+            log.exception("the tool runner raised for %s", call.name)
+            outcome = ev.ToolReturned(call.call_id, f"{call.name} could not be run.", "error")
+        self.feed(outcome)
+
+    def _arm(self) -> None:
+        """One timer that is only moved when it fires: tokens come far more often than stalls."""
+        due = self._turn.deadline()
+        if due is not None and self._timer is None:
+            delay = max(0.0, due - self._clock.now())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._decide(self._turn.on_deadline)
+        self._arm()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,330 @@
+"""One conversation with a caller: takes what the user does, runs one turn at a time, keeps what was said.
+
+LISTENING: waiting for the user. RESPONDING: a turn is live. CLOSED: over. `handle` decides at once and never waits;
+what is to be told goes to the `Sink` in the same call, but for `TurnEnded`, which waits until the turn is stored.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol, assert_never
+
+import msgspec
+
+from voice_agent import events as ev
+from voice_agent.agent import Agent, ToolSpec
+from voice_agent.clock import Clock
+from voice_agent.conversation import Conversation, Tail
+from voice_agent.heard import SPEAKING_RATE
+from voice_agent.live_turn import LiveTurn, Work
+from voice_agent.llm.base import Model
+from voice_agent.messages import Part
+from voice_agent.past_turns import PastTurns
+from voice_agent.prompt import Prompt
+from voice_agent.run import run_turn
+from voice_agent.scribe import Scribe
+from voice_agent.store.base import Owner
+from voice_agent.tools.base import ToolRunner
+from voice_agent.turn_setup import TurnSetup
+
+_CLOSING_S = 2.0
+_GOODBYE_MARGIN_S = 1.0
+
+
+class SessionState(Enum):
+    """Where a session stands."""
+
+    LISTENING = auto()
+    RESPONDING = auto()
+    CLOSED = auto()
+
+
+class Sink(Protocol):
+    """Where a session's events go. Neither call may block."""
+
+    def emit(self, event: ev.TurnEvent) -> None:
+        """Send the event after those before it."""
+        ...
+
+    def recall(self, turn_id: str) -> int:
+        """Take back the turn's speech that has not left yet; returns its length in code points."""
+        ...
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What a session works with. `runner` makes the tool runner of one turn, given the turn's id."""
+
+    agent: Agent
+    model: Model
+    prompt: Prompt
+    tools: dict[str, ToolSpec]
+    runner: Callable[[str], ToolRunner]
+    clock: Clock
+    owner: Owner
+
+
+class Session:
+    """`run` must be running for turns to happen; `handle` may be called at any time, from the loop's thread."""
+
+    def __init__(self, session_id: str, epoch: int, wiring: Wiring, conversation: Conversation, sink: Sink) -> None:
+        self.id = session_id
+        self.conversation = conversation
+        self._wiring = wiring
+        self._scribe = Scribe(session_id, epoch, wiring.owner, conversation, wiring.clock)
+        self._sink = sink
+        self._queue: deque[Work] = deque()
+        self._wake = asyncio.Event()
+        self._live: LiveTurn | None = None
+        self._past = PastTurns()
+        self._left: str | None = None
+        self._hang_up: tuple[str, float] | None = None
+
+    @property
+    def state(self) -> SessionState:
+        if self._left is not None:
+            return SessionState.CLOSED
+        return SessionState.RESPONDING if self._live else SessionState.LISTENING
+
+    # ---- what the user does ----
+
+    def handle(self, event: ev.UserEvent) -> None:
+        """Take an event. After the end of the session they are dropped."""
+        if self._left is not None:
+            return
+        match event:
+            case ev.UserSpoke():
+                if event.final:
+                    self._on_words(event)
+            case ev.UserInterrupted():
+                self._on_interrupted(event)
+            case ev.PlaybackMoved():
+                self._on_playback(event)
+            case ev.ToolReturned(call_id=call_id):
+                self._sink.emit(
+                    ev.Failed("unknown_id", f"no tool call {call_id!r} waits for a result", field="call_id")
+                )
+            case ev.ContextAdded(text=text):
+                self._enqueue(self._scribe.note(text))
+            case ev.SayRequested():
+                self._enqueue(self._scribe.say(event))
+            case ev.UserLeft():
+                self._leave(event.reason)
+            case _:
+                assert_never(event)
+
+    def _on_words(self, event: ev.UserSpoke) -> None:
+        if event.turn_id is not None and self._past.repeats(event.turn_id, event.revision, self._sink.emit):
+            return
+        if self.conversation.journal.full:
+            text = "the store is away and no more turns can be held for it"
+            self._sink.emit(ev.Failed("store", text, retryable=True, turn_id=event.turn_id))
+            return
+        self._hang_up = None
+        live = self._live
+        if self._queue and self._queue[-1].answers:
+            self._queue[-1] = self._merged(self._queue[-1], event)
+        elif live is not None and live.work.answers and live.turn.untouched:
+            live.inbox.put(event)
+            live.work = self._merged(live.work, event)
+        else:
+            if live is not None:
+                self._cut_in(live, ev.UserInterrupted())
+            work = self._scribe.answer(event)
+            self._past.began(work.turn_id, event.revision)
+            self._scribe.begin(work)
+            self._enqueue(work)
+
+    def _merged(self, work: Work, event: ev.UserSpoke) -> Work:
+        """The work with a second final text taken in; its journalled words follow."""
+        merged = work.with_words(event)
+        self._past.merged(work.turn_id, event.turn_id, merged.revision)
+        self._scribe.begin(merged)
+        return merged
+
+    def _on_interrupted(self, event: ev.UserInterrupted) -> None:
+        turn_id = self._past.resolve(event.turn_id)
+        live = self._live
+        if live is not None and turn_id in (None, live.work.turn_id):
+            self._cut_in(live, event)
+            return
+        tail = self._tail(turn_id)
+        if tail is None or self._wiring.clock.now() < tail.guarded_until:
+            return
+        self._hang_up = None
+        unsent = self._sink.recall(tail.turn.setup.turn_id)
+        before = tail.turn.ledger.heard
+        tail.turn.ledger.interrupt(event.heard, unsent=unsent, now=self._wiring.clock.now())
+        self._moved(tail, before)
+        self.conversation.keep_heard(tail)
+
+    def _on_playback(self, event: ev.PlaybackMoved) -> None:
+        turn_id = self._past.resolve(event.turn_id)
+        live = self._live
+        if live is not None and turn_id == live.work.turn_id:
+            live.inbox.put(event)
+            return
+        tail = self._tail(turn_id)
+        if tail is None:
+            return
+        before = tail.turn.ledger.heard
+        tail.turn.ledger.move(event.heard, done=event.done, now=self._wiring.clock.now())
+        self._moved(tail, before)
+        if event.done:
+            tail.guarded_until = 0.0
+            if self._hang_up and self._hang_up[0] == turn_id:
+                self._leave("agent")
+
+    def _tail(self, turn_id: str | None) -> Tail | None:
+        """The ended turn a mark is about; None, with an error event if there never was one, when it is settled."""
+        tail = self.conversation.tail(turn_id)
+        if tail is None and turn_id is not None and not self._past.knows(turn_id):
+            self._sink.emit(ev.Failed("unknown_id", f"there is no turn {turn_id!r}", field="turn_id"))
+        return tail
+
+    def _moved(self, tail: Tail, before: str) -> None:
+        heard = tail.turn.ledger.heard
+        if heard == before:
+            return
+        self.conversation.resettle(tail)
+        turn_id = tail.turn.setup.turn_id
+        # A turn that is not stored yet has not ended for the client: its `turn.ended` will say what was heard.
+        if self._past.ended(turn_id):
+            self._sink.emit(ev.TurnHeard(turn_id, heard))
+
+    def _cut_in(self, live: LiveTurn, event: ev.UserInterrupted) -> None:
+        unsent = self._sink.recall(live.work.turn_id)
+        live.inbox.put(msgspec.structs.replace(event, unsent=unsent))
+
+    def _leave(self, reason: str) -> None:
+        self._left = reason
+        waiting, self._queue = self._queue, deque()
+        for work in waiting:
+            if work.opening:
+                self._scribe.keep(work)
+        if self._live is not None:
+            unsent = self._sink.recall(self._live.work.turn_id)
+            self._live.inbox.put(ev.UserLeft(reason, unsent))
+        self._wake.set()
+
+    # ---- turns ----
+
+    async def run(self) -> None:
+        """Until the session is left; returns when the last tool that was let run on has finished, too."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._wiring.model.warm())
+            while await self._has_work():
+                async with self.conversation.turns:
+                    if self._queue:
+                        await self._perform(self._queue.popleft(), tasks)
+            await self._say_goodbye()
+
+    async def _has_work(self) -> bool:
+        while not self._queue and self._left is None:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(self._hang_up_in()):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._leave("agent")
+        return self._left is None
+
+    def _hang_up_in(self) -> float | None:
+        return None if self._hang_up is None else max(0.0, self._hang_up[1] - self._wiring.clock.now())
+
+    async def _perform(self, work: Work, tasks: asyncio.TaskGroup) -> None:
+        if work.silent:
+            self._scribe.keep(work)
+            return
+        if work.words is None:
+            self.conversation.freeze()
+        live = self._live = LiveTurn(work, self._setup(work), self)
+        wiring = self._wiring
+        runner = wiring.runner(work.turn_id)
+        tasks.create_task(run_turn(live.turn, wiring.model, runner, live.inbox, live, wiring.clock))
+        await live.over.wait()
+
+    def _setup(self, work: Work) -> TurnSetup:
+        wiring = self._wiring
+        return TurnSetup(
+            turn_id=work.turn_id,
+            prompt=wiring.prompt,
+            history=self.conversation.window,
+            opening=work.opening,
+            tools=wiring.tools,
+            call_prefix=secrets.token_hex(5),
+            received_at=work.received_at,
+            epoch=wiring.clock.wall() - wiring.clock.now(),
+            revision=work.revision,
+            max_steps=wiring.agent.max_steps,
+            stall_s=wiring.agent.voice.stall_timeout_ms / 1000,
+            failure_notice=wiring.agent.voice.failure_notice,
+            words=work.words,
+        )
+
+    async def _say_goodbye(self) -> None:
+        """Last words wait for what is unstored, but not for ever: the journal outlives the session."""
+        try:
+            async with asyncio.timeout(_CLOSING_S):
+                await self.conversation.journal.drained()
+        except TimeoutError:
+            self._sink.emit(ev.Failed("store", "the last turn is not stored yet; it is kept until it is"))
+        self._sink.emit(ev.SessionEnded(self._left or "client"))
+
+    # ---- what a live turn tells ----
+
+    def on_turn_event(self, live: LiveTurn, event: ev.TurnEvent) -> None:
+        """Pass it on; the end of the turn goes to the store first."""
+        if isinstance(event, ev.TurnEnded):
+            self._on_ended(live, event)
+        else:
+            self._sink.emit(event)
+
+    def on_step(self, live: LiveTurn, step: ev.SaveStep) -> None:
+        """Journal a finished step."""
+        self._scribe.step(live.work, step)
+
+    def on_late(self, live: LiveTurn, outcome: ev.ToolReturned) -> None:
+        """What a tool brought after its turn was cut short goes to the model as a note."""
+        name = live.tool_name(outcome.call_id)
+        text = (
+            f"The tool {name}, still running when the caller cut in, has finished ({outcome.status}): {outcome.output}"
+        )
+        note = self._scribe.note(text)
+        if self._left is None:
+            self._enqueue(note)
+        else:
+            self._scribe.keep(note)
+
+    def _on_ended(self, live: LiveTurn, event: ev.TurnEnded) -> None:
+        self._live = None
+        live.over.set()
+        work, ended_at = live.work, self._wiring.clock.now()
+        cut = event.reason in ("interrupted", "cancelled")
+        self.conversation.append_turn(live.turn, work.ref, event.messages, cut=cut, guard=work.guard)
+        self._scribe.end(work, event, lambda stored: self._on_stored(live, event, ended_at, stored))
+        if event.hang_up:
+            left = len(event.generated) / SPEAKING_RATE + _GOODBYE_MARGIN_S
+            self._hang_up = (work.turn_id, ended_at + left)
+
+    def _on_stored(self, live: LiveTurn, event: ev.TurnEnded, ended_at: float, stored: bool) -> None:
+        if not stored:
+            self._sink.emit(ev.Failed("store", "another process has taken this session over", turn_id=event.turn_id))
+            self._leave("fenced")
+            return
+        took = round((self._wiring.clock.now() - ended_at) * 1000, 3)
+        latency = msgspec.structs.replace(
+            event.latency,
+            total=round(event.latency.total + took, 3),
+            parts=(*event.latency.parts, Part("store", took)),
+        )
+        event = msgspec.structs.replace(event, heard=live.turn.ledger.heard, latency=latency)
+        self._past.stored(event, live.turn.revision)
+        self._sink.emit(event)
+
+    def _enqueue(self, work: Work) -> None:
+        self._queue.append(work)
+        self._wake.set()

@@ -1,0 +1,153 @@
+"""One connection pool to a server: every reply and fault of redis-py passes here, and nothing of it gets further.
+
+Nothing is retried: a client that repeats a command by itself would double it, so callers repeat verbs, which are
+idempotent scripts.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha1
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+from redis import exceptions as faults
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+
+from voice_agent.store.base import Fenced, StoreDown, StoreError
+from voice_agent.store.keys import Keys
+
+Argument = str | bytes | int
+CONNECTIONS = 32
+TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 2.0
+# Servers that answer these may take the same command in a moment: loading, full, out of disk, failing over.
+_PASSING = (faults.OutOfMemoryError, faults.ReadOnlyError, faults.TryAgainError, faults.ClusterDownError)
+_NO_ENTRY = (faults.AuthenticationError, faults.AuthorizationError)
+_PASSING_CODES = ("MISCONF", "BUSY", "NOREPLICAS")
+
+
+class Script(msgspec.Struct, frozen=True):
+    """One atomic change, with the digest that the server knows it by."""
+
+    text: str
+    digest: str
+
+
+def read_scripts() -> dict[str, Script]:
+    """The scripts of `scripts.lua` by name, each with the common head."""
+    text = Path(__file__).with_name("scripts.lua").read_text(encoding="utf-8")
+    head, *rest = re.split(r"^-- script: (\w+)\n", text, flags=re.MULTILINE)
+    texts = {name: head + body for name, body in zip(rest[::2], rest[1::2], strict=True)}
+    return {name: Script(body, sha1(body.encode(), usedforsecurity=False).hexdigest()) for name, body in texts.items()}
+
+
+class Connection:
+    """A server at `where` ("host:port" or a socket's path: what may be shown; the URL may hold a password)."""
+
+    def __init__(self, url: str, shards: int) -> None:
+        """Nothing is sent yet. Raises StoreError if the URL (redis://, rediss:// or unix://) is none."""
+        self.where = _where(url)
+        self.keys = Keys(shards)
+        self._client = Redis(connection_pool=_pool(url, self.where))
+        self._scripts = read_scripts()
+
+    async def call(self, *command: Argument) -> Any:
+        """One command that may be repeated; returns its reply."""
+        with self._translated():
+            return await self._send(*command)
+
+    async def pipe(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
+        """Several commands that may be repeated, in one round trip; returns their replies."""
+        with self._translated():
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise reply
+            return replies
+
+    async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """A script of `scripts.lua`: one round trip, but for the first time a server sees it."""
+        script = self._scripts[name]
+        with self._translated():
+            try:
+                return await self._send("EVALSHA", script.digest, len(keys), *keys, *arguments)
+            except faults.NoScriptError:
+                return await self._send("EVAL", script.text, len(keys), *keys, *arguments)
+
+    async def aclose(self) -> None:
+        """Close every connection of the pool."""
+        await self._client.aclose()
+        await self._client.connection_pool.disconnect()
+
+    async def _send(self, *command: Argument) -> Any:
+        return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (faults.ConnectionError, faults.TimeoutError, OSError) as fault:
+            # While it connects, redis-py wraps what the server answered.
+            if any(isinstance(seen, _NO_ENTRY) for seen in (fault, fault.__cause__)):
+                raise StoreError(f"the store at {self.where} refuses the credentials: {fault}") from None
+            raise StoreDown(f"the store at {self.where} cannot be reached: {fault}") from None
+        except _PASSING as fault:
+            raise StoreDown(f"the store at {self.where} takes no writes just now: {fault}") from None
+        except faults.ResponseError as fault:
+            code, _, told = str(fault).partition(" ")
+            if code == "FENCED":
+                raise Fenced(told) from None
+            if code == "ABSENT":
+                raise StoreError(told) from None
+            if code in _PASSING_CODES:
+                raise StoreDown(f"the store at {self.where} takes no writes just now: {fault}") from None
+            raise StoreError(f"the store at {self.where} answered: {fault}") from fault
+        except faults.RedisError as fault:
+            raise StoreError(f"the store at {self.where} answered what cannot be read: {fault}") from fault
+
+
+def _where(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "unix" and parts.path:
+        return unquote(parts.path)
+    try:
+        if parts.scheme in {"redis", "rediss"} and parts.hostname:
+            return f"{parts.hostname}:{parts.port or 6379}"
+    except ValueError:
+        pass
+    raise StoreError("the store's URL must be redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
+
+
+def _pool(url: str, where: str) -> BlockingConnectionPool:
+    try:
+        options: dict[str, Any] = dict(parse_url(url))
+        # Replies have one shape here, whatever the URL's options say.
+        options.update(
+            protocol=2,
+            legacy_responses=False,
+            decode_responses=False,
+            retry=Retry(NoBackoff(), 0),
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            driver_info=None,
+        )
+        defaults = {
+            "max_connections": CONNECTIONS,
+            "timeout": TIMEOUT_S,
+            "socket_timeout": TIMEOUT_S,
+            "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        }
+        pool = BlockingConnectionPool(**(defaults | options))
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, faults.RedisError) as fault:
+        raise StoreError(f"the URL of the store at {where} has an option that cannot be used: {fault}") from None
+    return pool

@@ -1,0 +1,102 @@
+"""Every key of the store, and nothing else: which shard a pair lives on and how names are put into keys.
+
+All keys of a pair carry the tag of its shard, so one script may change any of them, in a cluster too. Names that come
+from outside are percent-encoded: no agent, user or turn can reach another's key. Members of sorted sets that are listed
+in code point order are kept as they are (UTF-8 sorts the same way).
+"""
+
+from urllib.parse import quote
+from zlib import crc32
+
+import msgspec
+
+from voice_agent.store.base import Pair, TurnRef
+
+SCHEMA = 1
+# Chosen so that their cluster slots are evenly spread: three nodes get 5, 6 and 5 of them.
+TAGS = (
+    "1768", "92cd", "1f0e", "5c55", "17c2", "16b2", "395f", "acd",
+    "265", "375", "29d8", "1d6c", "14d4", "5f", "ceb", "7c18",
+)  # fmt: skip
+STORE = "t:meta"
+AGENTS = "t:{agents}:rows"
+AGENT_NAMES = "t:{agents}:names"
+API_KEYS = "t:keys"
+SECRET = "t:secret"
+
+
+class PairKeys(msgspec.Struct, frozen=True):
+    """What is kept of one pair: its log, the turns lately committed, its counters, and the list of users it is in."""
+
+    log: str
+    seen: str
+    meta: str
+    users: str
+
+
+class TurnKeys(msgspec.Struct, frozen=True):
+    """What a write to an open turn touches: its session, its journal, and its `member` in the shard's index."""
+
+    session: str
+    journal: str
+    index: str
+    member: str
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """The keys of a store with `shards` shards, which is fixed when the store is made."""
+
+    shards: int
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags in use."""
+        return TAGS[: self.shards]
+
+    def tag(self, pair: Pair) -> str:
+        """The shard of a pair."""
+        return TAGS[crc32(f"{pair.agent}\0{pair.user}".encode()) % self.shards]
+
+    def pair(self, pair: Pair) -> PairKeys:
+        """The pair's own keys."""
+        tag = self.tag(pair)
+        stem = f"t:{{{tag}}}:p:{_join(pair.agent, pair.user)}"
+        return PairKeys(f"{stem}:log", f"{stem}:seen", f"{stem}:meta", self.users(tag, pair.agent))
+
+    def session(self, pair: Pair, session_id: str) -> str:
+        """The session's owner and epoch."""
+        return f"t:{{{self.tag(pair)}}}:s:{_join(pair.agent, pair.user, session_id)}"
+
+    def turn(self, ref: TurnRef) -> TurnKeys:
+        """The keys of an open turn."""
+        tag = self.tag(ref.pair)
+        member = _join(ref.pair.agent, ref.pair.user, ref.session_id, ref.turn_id)
+        return TurnKeys(self.session(ref.pair, ref.session_id), journal(tag, member), open_turns(tag), member)
+
+    def users(self, tag: str, agent: str) -> str:
+        """The agent's users on one shard."""
+        return f"t:{{{tag}}}:users:{_join(agent)}"
+
+
+def open_turns(tag: str) -> str:
+    """The index of a shard's open turns."""
+    return f"t:{{{tag}}}:open"
+
+
+def journal(tag: str, member: str) -> str:
+    """The journal of the open turn that the index lists as `member`."""
+    return f"t:{{{tag}}}:o:{member}"
+
+
+def session_of(tag: str, member: str) -> str:
+    """The session of the open turn that the index lists as `member`."""
+    return f"t:{{{tag}}}:s:{member.rpartition(':')[0]}"
+
+
+def lease(slot: str) -> str:
+    """The lease of an owner's slot: the incarnation that lives there."""
+    return f"t:owner:{quote(slot, safe='')}"
+
+
+def _join(*parts: str) -> str:
+    return ":".join(quote(part, safe="") for part in parts)

@@ -1,0 +1,213 @@
+"""The store in memory, for pure tests: it keeps every promise but durability, and writes down which verbs were called.
+
+It passes the conformance suite of the real one. While `down` is set, every verb raises StoreDown and changes nothing.
+"""
+
+import secrets
+from bisect import bisect_right
+
+from msgspec.structs import replace
+
+from voice_agent.clock import Clock
+from voice_agent.messages import Message, TurnRecord
+from voice_agent.store.base import (
+    AgentRow,
+    Fenced,
+    Health,
+    KeyRow,
+    LoggedMessage,
+    OpenTurn,
+    Owner,
+    Pair,
+    Snapshot,
+    StoreDown,
+    StoreError,
+    TurnRef,
+)
+from voice_agent.store.log import Entry, HeardEntry, Page, TurnEntry, fold, read_border
+
+
+class _Journal:
+    """An open turn: its head, and its steps by index."""
+
+    def __init__(self, head: OpenTurn) -> None:
+        self.head = head
+        self.steps: dict[int, tuple[Message, ...]] = {}
+
+    def turn(self, epoch: int, owner: Owner) -> OpenTurn:
+        steps = (message for index in sorted(self.steps) for message in self.steps[index])
+        head = self.head
+        return replace(head, ref=replace(head.ref, epoch=epoch), owner=owner, messages=(*head.messages, *steps))
+
+
+class Recorder:
+    """`ConversationStore` and `Directory`; `commands` holds the names of the verbs, in the order of their calls."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.commands: list[str] = []
+        self.down = False
+        self._clock = clock
+        self._sessions: dict[tuple[Pair, str], tuple[int, Owner]] = {}
+        self._journals: dict[tuple[Pair, str], _Journal] = {}
+        self._logs: dict[Pair, list[Entry]] = {}
+        self._committed: dict[tuple[Pair, str], str] = {}
+        self._leases: dict[str, tuple[str, float]] = {}
+        self._agents: dict[str, AgentRow] = {}
+        self._keys: dict[str, KeyRow] = {}
+        self._secret = secrets.token_bytes(32)
+        self._entries = 0
+
+    # ---- conversations ----
+
+    async def open_session(self, pair: Pair, session_id: str, owner: Owner) -> int:
+        self._note("open_session")
+        epoch, _ = self._sessions.get((pair, session_id), (0, owner))
+        self._sessions[pair, session_id] = (epoch + 1, owner)
+        return epoch + 1
+
+    async def load(self, pair: Pair) -> Snapshot:
+        self._note("load")
+        return Snapshot(turns=fold(self._logs.get(pair, ())), memory_version=0)
+
+    async def begin_turn(self, turn: OpenTurn) -> None:
+        self._note("begin_turn")
+        ref = turn.ref
+        self._fence(ref)
+        place = (ref.pair, ref.key)
+        if place in self._committed:
+            return
+        self._sessions.setdefault((ref.pair, ref.session_id), (ref.epoch, turn.owner))
+        if place in self._journals:
+            self._journals[place].head = turn
+        else:
+            self._journals[place] = _Journal(turn)
+
+    async def save_step(self, ref: TurnRef, index: int, messages: tuple[Message, ...]) -> None:
+        self._note("save_step")
+        self._fence(ref)
+        journal = self._journals.get((ref.pair, ref.key))
+        if journal is not None:
+            journal.steps[index] = messages
+
+    async def commit_turn(self, ref: TurnRef, record: TurnRecord) -> str:
+        self._note("commit_turn")
+        self._fence(ref)
+        place = (ref.pair, ref.key)
+        if place not in self._committed:
+            entry = TurnEntry(self._entry_id(), record)
+            self._logs.setdefault(ref.pair, []).append(entry)
+            self._committed[place] = entry.id
+            self._journals.pop(place, None)
+        return self._committed[place]
+
+    async def commit_heard(self, ref: TurnRef, messages: tuple[Message, ...]) -> None:
+        self._note("commit_heard")
+        self._fence(ref)
+        if (ref.pair, ref.key) not in self._committed:
+            raise StoreError(f"turn {ref.key} is not in the log")
+        self._logs[ref.pair].append(HeardEntry(self._entry_id(), ref.key, messages))
+
+    async def read_messages(self, pair: Pair, before: str | None, limit: int) -> tuple[LoggedMessage, ...]:
+        self._note("read_messages")
+        border = None if before is None else read_border(before)
+        log = self._logs.get(pair, [])
+        older = len(log) if border is None else bisect_right(log, _order(border.entry), key=lambda e: _order(e.id))
+        page = Page(border, limit)
+        page.look_past(reversed(log[older:]))
+        for entry in reversed(log[:older]):
+            page.add(entry)
+        return page.messages
+
+    async def list_users(self, agent: str, after: str, limit: int) -> tuple[str, ...]:
+        self._note("list_users")
+        users = sorted(pair.user for pair in self._logs if pair.agent == agent)
+        return tuple(user for user in users if user > after)[:limit]
+
+    async def beat(self, owner: Owner, lease_ms: int) -> None:
+        self._note("beat")
+        self._leases[owner.slot] = (owner.incarnation, self._clock.now() + lease_ms / 1000)
+
+    async def orphans(self) -> tuple[OpenTurn, ...]:
+        self._note("orphans")
+        turns = []
+        for journal in self._journals.values():
+            ref = journal.head.ref
+            epoch, owner = self._sessions[ref.pair, ref.session_id]
+            incarnation, until = self._leases.get(owner.slot, ("", 0.0))
+            if incarnation != owner.incarnation or until <= self._clock.now():
+                turns.append(journal.turn(epoch, owner))
+        return tuple(turns)
+
+    async def adopt(self, turn: OpenTurn, owner: Owner) -> OpenTurn | None:
+        self._note("adopt")
+        ref = turn.ref
+        journal = self._journals.get((ref.pair, ref.key))
+        if journal is None or self._sessions[ref.pair, ref.session_id][0] != ref.epoch:
+            return None
+        self._sessions[ref.pair, ref.session_id] = (ref.epoch + 1, owner)
+        return journal.turn(ref.epoch + 1, owner)
+
+    async def health(self) -> Health:
+        self._note("health")
+        return Health(engine="memory", durability="none", where="this process")
+
+    # ---- directory ----
+
+    async def write_agent(self, agent_id: str, document: bytes, version: int) -> bool:
+        self._note("write_agent")
+        held, new = self._agents.get(agent_id), AgentRow(agent_id, version + 1, document)
+        if version and held == new:
+            return True
+        if (held.version if held else 0) != version:
+            return False
+        self._agents[agent_id] = new
+        return True
+
+    async def read_agent(self, agent_id: str) -> AgentRow | None:
+        self._note("read_agent")
+        return self._agents.get(agent_id)
+
+    async def list_agents(self, after: str, limit: int) -> tuple[AgentRow, ...]:
+        self._note("list_agents")
+        return tuple(self._agents[name] for name in sorted(self._agents) if name > after)[:limit]
+
+    async def delete_agent(self, agent_id: str) -> bool:
+        self._note("delete_agent")
+        return self._agents.pop(agent_id, None) is not None
+
+    async def add_key(self, row: KeyRow) -> None:
+        self._note("add_key")
+        self._keys[row.id] = row
+
+    async def list_keys(self) -> tuple[KeyRow, ...]:
+        self._note("list_keys")
+        return tuple(sorted(self._keys.values(), key=lambda row: (row.created_at, row.id)))
+
+    async def revoke_key(self, key_id: str) -> bool:
+        self._note("revoke_key")
+        return self._keys.pop(key_id, None) is not None
+
+    async def secret(self) -> bytes:
+        self._note("secret")
+        return self._secret
+
+    # ---- what every verb does ----
+
+    def _note(self, verb: str) -> None:
+        self.commands.append(verb)
+        if self.down:
+            raise StoreDown("the store cannot be reached: it was told to be down")
+
+    def _fence(self, ref: TurnRef) -> None:
+        held = self._sessions.get((ref.pair, ref.session_id))
+        if held is not None and held[0] > ref.epoch:
+            raise Fenced(f"the session is owned under epoch {held[0]}, this write came under {ref.epoch}")
+
+    def _entry_id(self) -> str:
+        self._entries += 1
+        return f"{self._entries}-0"
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    ms, _, sequence = entry_id.partition("-")
+    return int(ms), int(sequence)

@@ -1,0 +1,157 @@
+"""Conversations over the Redis protocol: each verb is one script, or reads that may be repeated."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from voice_agent.messages import Message, TurnRecord
+from voice_agent.store.base import Health, LoggedMessage, OpenTurn, Owner, Pair, Snapshot, TurnRef
+from voice_agent.store.connection import Connection
+from voice_agent.store.keys import journal, lease, open_turns, session_of
+from voice_agent.store.log import LOOK_PAST, Border, Entry, HeardEntry, Page, TurnEntry, fold, read_border
+from voice_agent.store.server import read_health
+
+CHUNK = 500
+_encode = msgspec.json.Encoder().encode
+_decode_turn = msgspec.json.Decoder(TurnRecord).decode
+_decode_open = msgspec.json.Decoder(OpenTurn).decode
+_decode_messages = msgspec.json.Decoder(tuple[Message, ...]).decode
+
+
+class RedisConversations:
+    """`ConversationStore` on a server."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._keys = connection.keys
+
+    async def open_session(self, pair: Pair, session_id: str, owner: Owner) -> int:
+        keys = (self._keys.session(pair, session_id),)
+        return int(await self._connection.run("open_session", keys, (owner.slot, owner.incarnation)))
+
+    async def load(self, pair: Pair) -> Snapshot:
+        keys = self._keys.pair(pair)
+        version = await self._connection.call("HGET", keys.meta, "version")
+        entries = [entry async for entry in self._entries(keys.log)]
+        return Snapshot(turns=fold(entries), memory_version=int(version or 0))
+
+    async def begin_turn(self, turn: OpenTurn) -> None:
+        at, ref = self._keys.turn(turn.ref), turn.ref
+        keys = (at.session, at.journal, at.index, self._keys.pair(ref.pair).seen)
+        started_ms = int(turn.started_at * 1000)
+        arguments = (ref.epoch, ref.key, at.member, _encode(turn), started_ms, turn.owner.slot, turn.owner.incarnation)
+        await self._connection.run("begin_turn", keys, arguments)
+
+    async def save_step(self, ref: TurnRef, index: int, messages: tuple[Message, ...]) -> None:
+        at = self._keys.turn(ref)
+        await self._connection.run("save_step", (at.session, at.journal), (ref.epoch, index, _encode(messages)))
+
+    async def commit_turn(self, ref: TurnRef, record: TurnRecord) -> str:
+        at, of = self._keys.turn(ref), self._keys.pair(ref.pair)
+        keys = (at.session, at.journal, at.index, of.seen, of.log, of.meta, of.users)
+        arguments = (ref.epoch, ref.key, at.member, _encode(record), ref.pair.user)
+        reply: bytes = await self._connection.run("commit_turn", keys, arguments)
+        return reply.decode()
+
+    async def commit_heard(self, ref: TurnRef, messages: tuple[Message, ...]) -> None:
+        of = self._keys.pair(ref.pair)
+        keys = (self._keys.session(ref.pair, ref.session_id), of.seen, of.log)
+        await self._connection.run("commit_heard", keys, (ref.epoch, ref.key, _encode(messages)))
+
+    async def read_messages(self, pair: Pair, before: str | None, limit: int) -> tuple[LoggedMessage, ...]:
+        border = None if before is None else read_border(before)
+        log = self._keys.pair(pair).log
+        page = Page(border, limit)
+        if border is not None:
+            page.look_past(reversed(await self._newer(log, border)))
+        end = "+" if border is None else border.entry
+        count = limit + LOOK_PAST
+        while not page.full:
+            rows = await self._connection.call("XREVRANGE", log, end, "-", "COUNT", count)
+            for row in rows:
+                page.add(_entry(row))
+            if len(rows) < count:
+                break
+            end = f"({rows[-1][0].decode()}"
+        return page.messages
+
+    async def list_users(self, agent: str, after: str, limit: int) -> tuple[str, ...]:
+        found = await self._connection.pipe([
+            ("ZRANGE", self._keys.users(tag, agent), f"({after}", "+", "BYLEX", "LIMIT", 0, limit)
+            for tag in self._keys.tags
+        ])  # fmt: skip
+        return tuple(sorted(user.decode() for users in found for user in users)[:limit])
+
+    async def beat(self, owner: Owner, lease_ms: int) -> None:
+        await self._connection.call("SET", lease(owner.slot), owner.incarnation, "PX", lease_ms)
+
+    async def orphans(self) -> tuple[OpenTurn, ...]:
+        turns = await self._open_turns()
+        slots = sorted({turn.owner.slot for turn in turns})
+        leases = await self._connection.pipe([("GET", lease(slot)) for slot in slots])
+        alive = {(slot, held.decode()) for slot, held in zip(slots, leases, strict=True) if held}
+        return tuple(turn for turn in turns if (turn.owner.slot, turn.owner.incarnation) not in alive)
+
+    async def adopt(self, turn: OpenTurn, owner: Owner) -> OpenTurn | None:
+        at = self._keys.turn(turn.ref)
+        arguments = (turn.ref.epoch, owner.slot, owner.incarnation)
+        reply = await self._connection.run("adopt", (at.session, at.journal), arguments)
+        if reply is None:
+            return None
+        epoch, flat = reply
+        taken = _open_turn(dict(zip(flat[::2], flat[1::2], strict=True)))
+        return replace(taken, ref=replace(taken.ref, epoch=int(epoch)), owner=owner)
+
+    async def health(self) -> Health:
+        return await read_health(self._connection)
+
+    async def _entries(self, log: str) -> AsyncIterator[Entry]:
+        """The whole log, oldest first, in pieces that do not hold the server up."""
+        start = "-"
+        while True:
+            rows = await self._connection.call("XRANGE", log, start, "+", "COUNT", CHUNK)
+            for row in rows:
+                yield _entry(row)
+            if len(rows) < CHUNK:
+                return
+            start = f"({rows[-1][0].decode()}"
+
+    async def _newer(self, log: str, border: Border) -> list[Entry]:
+        rows = await self._connection.call("XRANGE", log, f"({border.entry}", "+", "COUNT", LOOK_PAST)
+        return [_entry(row) for row in rows]
+
+    async def _open_turns(self) -> list[OpenTurn]:
+        """Every open turn, under the owner and epoch that its session has now."""
+        tags = self._keys.tags
+        listed = await self._connection.pipe([("ZRANGE", open_turns(tag), 0, -1) for tag in tags])
+        places = [(tag, member.decode()) for tag, members in zip(tags, listed, strict=True) for member in members]
+        reads: list[tuple[str, ...]] = [("HGETALL", journal(*place)) for place in places]
+        reads += [("HMGET", session_of(*place), "epoch", "slot", "incarnation") for place in places]
+        replies = await self._connection.pipe(reads)
+        journals, sessions = replies[: len(places)], replies[len(places) :]
+        # A turn that was committed since it was listed has no journal.
+        pairs = zip(journals, sessions, strict=True)
+        return [_owned(_open_turn(held), session) for held, session in pairs if held]
+
+
+def _entry(row: tuple[bytes, dict[bytes, bytes]]) -> Entry:
+    entry_id, fields = row[0].decode(), row[1]
+    if fields[b"kind"] == b"turn":
+        return TurnEntry(entry_id, _decode_turn(fields[b"turn"]))
+    return HeardEntry(entry_id, fields[b"key"].decode(), _decode_messages(fields[b"messages"]))
+
+
+def _open_turn(held: dict[bytes, bytes]) -> OpenTurn:
+    """The turn as journalled: its head, and after it its steps in order."""
+    head = _decode_open(held.pop(b"head"))
+    steps = [_decode_messages(held[step]) for step in sorted(held, key=int)]
+    return replace(head, messages=head.messages + tuple(message for step in steps for message in step))
+
+
+def _owned(turn: OpenTurn, session: list[Any]) -> OpenTurn:
+    epoch, slot, incarnation = session
+    if epoch is None:
+        return turn
+    return replace(turn, ref=replace(turn.ref, epoch=int(epoch)), owner=Owner(slot.decode(), incarnation.decode()))

@@ -1,0 +1,321 @@
+"""One turn as a state machine without IO: events in, what to tell and what to do out; no await, no clock.
+
+THINKING: the model streams a reply (calls may run already). ACTING: the reply is complete, calls are still running.
+ENDED: over; whatever still comes is dropped by rule. Which input each state takes is the table `ACCEPTS`.
+"""
+
+from enum import Enum, auto
+from typing import assert_never
+
+import msgspec
+
+from voice_agent import events as ev
+from voice_agent.heard import Ledger, Slot
+from voice_agent.messages import Message, Opaque, Usage
+from voice_agent.step import Call, CallState, Step
+from voice_agent.stopwatch import Stopwatch
+from voice_agent.turn_setup import TurnSetup
+
+
+class State(Enum):
+    """Where a turn stands."""
+
+    THINKING = auto()
+    ACTING = auto()
+    ENDED = auto()
+
+
+class IllegalEventError(Exception):
+    """An event came in a state that does not take it: a fault in the caller."""
+
+
+TurnInput = ev.ModelEvent | ev.UserSpoke | ev.UserInterrupted | ev.PlaybackMoved | ev.ToolReturned | ev.UserLeft
+Output = ev.TurnEvent | ev.Effect
+
+_FROM_USER = (ev.UserSpoke, ev.UserInterrupted, ev.PlaybackMoved, ev.UserLeft, ev.ToolReturned)
+ACCEPTS: dict[State, tuple[type, ...]] = {
+    State.THINKING: (*_FROM_USER, ev.TextDelta, ev.ToolCallDelta, Opaque, ev.ModelFinished, ev.ModelFailed),
+    State.ACTING: _FROM_USER,
+    State.ENDED: (),
+}
+
+_CUT_SHORT: dict[str, ev.EndReason] = {"length": "max_tokens", "content_filter": "content_filter", "refusal": "refusal"}
+_NO_MORE = "Not run: no more tool calls are allowed in this turn. Answer with what you have."
+
+
+class Turn:
+    """See the module. `done` are the messages of steps finished before: a turn is rebuilt from them alone."""
+
+    def __init__(self, setup: TurnSetup, done: tuple[Message, ...] = ()) -> None:
+        self.setup = setup
+        self.state = State.THINKING
+        self.ledger = Ledger()
+        self.revision = setup.revision
+        self.opening = setup.opening
+        self._done = done
+        self._steps = sum(message.role == "assistant" for message in done)
+        self._calls_made = sum(len(message.tool_calls) for message in done)
+        self._step = Step()
+        self._usage = Usage()
+        self._watch = Stopwatch(setup.received_at)
+        self._heard_from_model = setup.received_at
+        self._touched = bool(done)
+        self.ledger.recall(done, setup.received_at)
+
+    # ---- what the driver calls ----
+
+    def begin(self, now: float) -> list[Output]:
+        """Start, or go on after a rebuild."""
+        self._watch.lap("queue", now)
+        out: list[Output] = [] if self._done else [ev.TurnStarted(self.setup.turn_id, self.revision)]
+        if self.setup.words is None:
+            return out + self._call_model(now)
+        text, kind = self.setup.words
+        self._step.add_text(text)
+        out.append(self._say(text, kind, Slot(self._steps), now))
+        return [*out, ev.Flushed(self.setup.turn_id, kind), *self._end("end_turn", now)]
+
+    def handle(self, event: TurnInput, now: float) -> list[Output]:
+        """Take an event. Late ones are dropped, ones that the state does not take raise IllegalEventError."""
+        if self.state is State.ENDED:
+            return []
+        if not isinstance(event, ACCEPTS[self.state]):
+            raise IllegalEventError(f"{type(event).__name__} in state {self.state.name}")
+        self._watch.lap(self._waiting_for(), now)
+        match event:
+            case ev.TextDelta(text=text):
+                return self._on_text(text, now)
+            case ev.ToolCallDelta():
+                return self._on_call_delta(event, now)
+            case Opaque():
+                self._heard_from_model = now
+                self._step.add_opaque(event)
+                return []
+            case ev.ModelFinished():
+                return self._on_finished(event, now)
+            case ev.ModelFailed():
+                return self._on_failed(event, now)
+            case ev.ToolReturned():
+                return self._on_result(event, now)
+            case ev.UserSpoke():
+                return self._on_more_words(event, now)
+            case ev.UserInterrupted():
+                self.ledger.interrupt(event.heard, unsent=event.unsent, now=now)
+                return self._end("interrupted", now)
+            case ev.UserLeft():
+                self.ledger.interrupt(None, unsent=event.unsent, now=now)
+                return self._end("cancelled", now)
+            case ev.PlaybackMoved():
+                self.ledger.move(event.heard, done=event.done, now=now)
+                return []
+            case _:
+                assert_never(event)
+
+    def acted(self, now: float) -> None:
+        """The driver has carried out what was asked: the time since then was the gateway's own."""
+        self._watch.lap("gateway", now)
+
+    def deadline(self) -> float | None:
+        """When `on_deadline` must be called, if nothing comes before."""
+        return self._heard_from_model + self.setup.stall_s if self.state is State.THINKING else None
+
+    def on_deadline(self, now: float) -> list[Output]:
+        """The model has been silent for too long."""
+        if (due := self.deadline()) is None or now < due:
+            return []
+        silent = f"the model sent nothing for {self.setup.stall_s:g} s"
+        return self.handle(ev.ModelFailed(silent, retryable=True), now)
+
+    def abort(self, now: float) -> list[Output]:
+        """End for a fault of our own, keeping what was said."""
+        if self.state is State.ENDED:
+            return []
+        failed = ev.Failed("internal", "the turn failed inside the gateway", turn_id=self.setup.turn_id)
+        return [failed, *self._end("error", now, notice=self.setup.failure_notice)]
+
+    @property
+    def untouched(self) -> bool:
+        """Nothing was spoken and no tool started: a second final text can still be merged into this turn."""
+        return not self._touched and self.state is not State.ENDED
+
+    # ---- the model's reply ----
+
+    def _on_text(self, text: str, now: float) -> list[Output]:
+        self._heard_from_model = now
+        if not text:
+            return []
+        self._step.add_text(text)
+        return [self._say(text, "reply", Slot(self._steps), now)]
+
+    def _on_call_delta(self, delta: ev.ToolCallDelta, now: float) -> list[Output]:
+        self._heard_from_model = now
+        call = self._step.call_at(delta)
+        if call is None:
+            name = delta.name or ""
+            call_id = f"call_{self.setup.call_prefix}_{self._calls_made}"
+            call = self._step.open_call(delta, call_id, self.setup.tools.get(name))
+            self._calls_made += 1
+        out: list[Output] = []
+        said = call.feed(delta.json)
+        if said and self._step.may_speak(call):
+            self._step.speaker = call
+            out.append(self._say(said, "utterance", Slot(self._steps, call.id), now))
+        if self._step.speaker is call and call.scanner.utterance_done and not call.flushed:
+            call.flushed = True
+            out.append(ev.Flushed(self.setup.turn_id, "utterance"))
+        return out + (self._admit(now) if call.read else [])
+
+    def _on_finished(self, event: ev.ModelFinished, now: float) -> list[Output]:
+        self.state = State.ACTING
+        self._usage += event.usage or Usage(steps=1)
+        self._step.close()
+        if event.reason in _CUT_SHORT:
+            return self._end(_CUT_SHORT[event.reason], now)
+        if not self._step.calls:
+            return self._end("max_steps" if self._is_last_step else "end_turn", now)
+        return self._admit(now)
+
+    def _on_failed(self, event: ev.ModelFailed, now: float) -> list[Output]:
+        failed = ev.Failed("provider", event.error, event.retryable, self.setup.turn_id)
+        return [failed, *self._end("llm_api_error", now, notice=self.setup.failure_notice)]
+
+    # ---- calls ----
+
+    def _admit(self, now: float) -> list[Output]:
+        """Start every call whose turn it is, in call order, and go on when all are done."""
+        out: list[Output] = []
+        for call in self._step.calls:
+            if call.state is not CallState.READING:
+                continue
+            if not call.read or self._step.must_wait(call, replying=self.state is State.THINKING):
+                break
+            out += self._start(call, now)
+        if self.state is State.ACTING and self._step.done:
+            out += self._finish_step(now)
+        return out
+
+    def _start(self, call: Call, now: float) -> list[Output]:
+        fault = _NO_MORE if self._is_last_step else self._step.fault(call, self.setup.tools, self._done)
+        if fault is not None or call.arguments is None:
+            return [self._close(call, ev.ToolReturned(call.id, fault or "", "error"), now)]
+        call.state, call.started_at = CallState.RUNNING, now
+        self._touched = True
+        return [
+            ev.ToolCalled(self.setup.turn_id, call.id, call.name, call.arguments),
+            ev.RunTool(call.id, call.name, call.arguments),
+        ]
+
+    def _on_result(self, event: ev.ToolReturned, now: float) -> list[Output]:
+        call = self._step.find(event.call_id)
+        if call is None or not call.running:
+            return []
+        return [self._close(call, event, now), *self._admit(now)]
+
+    def _close(self, call: Call, result: ev.ToolReturned, now: float) -> ev.ToolFinished:
+        took = (now - call.started_at) * 1000 if call.running else 0.0
+        call.state, call.result = CallState.DONE, result
+        return ev.ToolFinished(self.setup.turn_id, call.id, call.name, result.status, round(took, 3))
+
+    def _finish_step(self, now: float) -> list[Output]:
+        exits, last = self._step.exits, self._is_last_step
+        messages = self._keep_step(now)
+        saved = ev.SaveStep(self._steps - 1, messages)
+        if exits:
+            return [saved, *self._end("tool_rule", now, hang_up=any(spec.hangs_up for spec in exits))]
+        if last:
+            return [saved, *self._end("max_steps", now)]
+        self.state = State.THINKING
+        return [saved, *self._call_model(now)]
+
+    # ---- the user ----
+
+    def _on_more_words(self, event: ev.UserSpoke, now: float) -> list[Output]:
+        """A second final text before anything was said: the same turn, asked anew with all the words."""
+        if not self.untouched:
+            raise IllegalEventError("a final text after speech or a tool start is a new turn")
+        first = self.opening[-1]
+        corrected = event.turn_id == self.setup.turn_id
+        text = event.text if corrected else f"{first.text} {event.text}"
+        self.opening = (*self.opening[:-1], msgspec.structs.replace(first, text=text))
+        self.revision = event.revision if corrected else self.revision + 1
+        self._step, self.state = Step(), State.THINKING
+        return [ev.StopWork(), *self._call_model(now)]
+
+    # ---- the end ----
+
+    def _end(self, reason: ev.EndReason, now: float, *, notice: str = "", hang_up: bool = False) -> list[Output]:
+        """Close what is open, settle what was heard, and say so: once, whatever happened."""
+        kept: set[str] = set()
+        out: list[Output] = []
+        for call in self._step.calls:
+            if call.state is CallState.DONE:
+                continue
+            running, result = call.running, call.unfinished(reason)
+            if call.outlives(reason):
+                kept.add(call.id)
+            closed = self._close(call, result, now)
+            if running and call.id not in kept:
+                out.append(closed)
+        if self.state is State.THINKING and self.setup.words is None:
+            self._usage += Usage(steps=1)  # the model was asked, and nobody knows what it took
+        cut = reason in ("interrupted", "cancelled")
+        if cut or not self._step.empty:
+            self._keep_step(now)
+        if notice:
+            self._step.add_text(notice)
+            out += [self._say(notice, "notice", Slot(self._steps), now), ev.Flushed(self.setup.turn_id, "notice")]
+            self._keep_step(now)
+        self.state = State.ENDED
+        out += [ev.TurnSpoken(self.setup.turn_id), self._ended(reason, hang_up=hang_up)]
+        return [ev.StopWork(frozenset(kept)), *out]
+
+    def _ended(self, reason: ev.EndReason, *, hang_up: bool) -> ev.TurnEnded:
+        return ev.TurnEnded(
+            turn_id=self.setup.turn_id,
+            reason=reason,
+            messages=self.settled(interrupted=reason in ("interrupted", "cancelled")),
+            heard=self.ledger.heard,
+            generated=self.ledger.generated,
+            usage=self._usage,
+            latency=self._watch.read(),
+            hang_up=hang_up,
+        )
+
+    def settled(self, *, interrupted: bool) -> tuple[Message, ...]:
+        """The turn's messages as they enter the history, with what was heard by the marks so far."""
+        return self.opening + self.ledger.settle(self._done, interrupted=interrupted)
+
+    # ---- bits ----
+
+    @property
+    def _is_last_step(self) -> bool:
+        return self._steps + 1 >= self.setup.max_steps
+
+    def _waiting_for(self) -> str:
+        if self.state is State.THINKING:
+            return "provider"
+        running = next((call.name for call in self._step.calls if call.running), None)
+        return f"tool:{running}" if running else "gateway"
+
+    def _call_model(self, now: float) -> list[Output]:
+        self._heard_from_model = now
+        request = self.setup.prompt.request(
+            self.setup.history, self.opening + self._done, may_call=not self._is_last_step
+        )
+        return [ev.CallModel(request)]
+
+    def _say(self, text: str, kind: ev.SpeechKind, slot: Slot, now: float) -> ev.Spoke:
+        self._touched = True
+        self.ledger.spoke(slot, text, now)
+        self._watch.first("speech", now)
+        if kind == "reply":
+            self._watch.first("reply", now)
+        return ev.Spoke(self.setup.turn_id, text, kind)
+
+    def _keep_step(self, now: float) -> tuple[Message, ...]:
+        spoken = {call.id: self.ledger.spoken_in(Slot(self._steps, call.id)) for call in self._step.calls}
+        messages = self._step.messages(round(now + self.setup.epoch, 3), spoken)
+        self._done += messages
+        self._steps += 1
+        self._step = Step()
+        return messages

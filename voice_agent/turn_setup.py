@@ -1,0 +1,30 @@
+"""What one turn needs to know before it begins."""
+
+import msgspec
+
+from voice_agent.agent import ToolSpec
+from voice_agent.events import SpeechKind
+from voice_agent.messages import Message
+from voice_agent.prompt import Prompt
+
+
+class TurnSetup(msgspec.Struct, frozen=True):
+    """What a turn needs to know. Times are seconds; `epoch` added to `now` gives the wall clock's time.
+
+    `opening` holds the message(s) that the turn answers. `words` makes it a turn of fixed speech that asks no model.
+    `call_prefix` keeps tool call ids (`call_PREFIX_N`, at most 40 characters) apart from those of other turns.
+    """
+
+    turn_id: str
+    prompt: Prompt
+    history: tuple[Message, ...]
+    opening: tuple[Message, ...]
+    tools: dict[str, ToolSpec]
+    call_prefix: str
+    received_at: float
+    epoch: float = 0.0
+    revision: int = 0
+    max_steps: int = 10
+    stall_s: float = 20.0
+    failure_notice: str = ""
+    words: tuple[str, SpeechKind] | None = None
