@@ -1,13 +1,12 @@
 """What `voice-gateway serve` says once it is ready: where it is, how safe the words are, and how to talk to it."""
 
 import msgspec
-from rich.console import Console, ConsoleRenderable, Group
-from rich.padding import Padding
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from voice_agent.store.base import Durability, Health
 
+DEFAULT_URL = "http://127.0.0.1:8080"
 _DURABILITY: dict[Durability, str] = {
     "disk": "on disk before a turn counts as ended",
     "process": "a crash of the server's machine can lose the last second",
@@ -18,8 +17,10 @@ _DURABILITY: dict[Durability, str] = {
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What the banner tells. `base_url` is the provider's; `locked` says that callers need a key."""
+    """What the banner tells. `command` is how a person calls this program from where they are; `base_url` is the
+    provider's; `locked` says that callers need a key."""
 
+    command: str
     url: str
     data: str
     health: Health
@@ -29,31 +30,30 @@ class Facts(msgspec.Struct, frozen=True):
     version: str
 
 
-def banner(facts: Facts) -> ConsoleRenderable:
+def banner(facts: Facts) -> Text:
     """The banner, which a console prints in colour or plain."""
-    table = Table.grid(padding=(0, 2))
+    text = Text.assemble("\nvoice-gateway ", facts.version, " is ready at ", (facts.url, "bold green"), "\n\n")
     for label, told in _lines(facts):
-        table.add_row(Text(label, style="dim"), Text(told))
-    title = Text.assemble("voice-gateway ", facts.version, " is ready at ", (facts.url, "bold green"))
-    return Group(Text(), title, Padding(table, (1, 0, 1, 2)), Text("Ctrl-C stops it.", style="dim"), Text())
+        text.append(f"  {label:<13}", style="dim").append(f"{told}\n")
+    return text.append("\nCtrl-C stops it.\n", style="dim")
 
 
 def show(facts: Facts) -> None:
     """Print it on standard output; lines that a person may copy are never broken."""
-    Console(highlight=False, soft_wrap=True).print(banner(facts), no_wrap=True, overflow="ignore", crop=False)
+    Console(highlight=False).print(banner(facts), soft_wrap=True)
 
 
 def _lines(facts: Facts) -> list[tuple[str, str]]:
     health = facts.health
     socket = f"ws{facts.url.removeprefix('http')}/v1/agents/demo/session"
     key, header = (" --key KEY", ' -H "Authorization: Bearer KEY"') if facts.locked else ("", "")
+    where = "" if facts.url == DEFAULT_URL else f" --url {facts.url}"
     return [
         ("data", facts.data),
         ("durability", f"{health.durability}: {_DURABILITY[health.durability]} ({health.engine})"),
         ("model", _model(facts)),
-        ("keys", "required" if facts.locked else "not required while none is made (voice-gateway keys create)"),
-        ("", ""),
-        ("talk", f"voice-gateway chat --url {facts.url}{key}"),
+        ("keys", "required" if facts.locked else f"not required while none is made ({facts.command} keys create)"),
+        ("talk", f"{facts.command} chat{where}{key}"),
         ("web page", f"{facts.url}/"),
         ("websocket", f"npx wscat -c {socket}{header}"),
     ]

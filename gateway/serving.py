@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+import os
+import shutil
 import signal
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import aiohttp
 
@@ -19,6 +22,7 @@ from voice_agent.store.connection import Connection
 from voice_agent.store.directory import RedisDirectory
 from voice_agent.store.server import read_health
 
+PROGRAM = "voice-gateway"
 GATEWAY_GRACE_S = 8.0
 WORKER_GRACE_S = 2.0
 POLL_S = 0.05
@@ -54,6 +58,7 @@ def _children(settings: Settings, port: int) -> tuple[Child, ...]:
 async def _facts(settings: Settings, url: str, connection: Connection) -> Facts:
     keys = await Keys(RedisDirectory(connection), SystemClock()).list()
     return Facts(
+        command=_command(),
         url=url,
         data=str(settings.data_dir) if settings.redis_url is None else f"at {connection.where}",
         health=await read_health(connection),
@@ -62,6 +67,15 @@ async def _facts(settings: Settings, url: str, connection: Connection) -> Facts:
         locked=bool(keys) or settings.api_key is not None,
         version=version("voice-agent-gateway"),
     )
+
+
+def _command() -> str:
+    """What to type to call this program again from this directory: it need not be on PATH."""
+    called = Path(sys.argv[0])
+    if called.name != PROGRAM:
+        return f"{sys.executable} -m gateway"
+    found = shutil.which(PROGRAM)
+    return PROGRAM if found and Path(found).samefile(called) else os.path.relpath(called)
 
 
 async def _announce(facts: Facts) -> None:

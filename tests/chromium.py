@@ -131,8 +131,8 @@ async def browsing(url: str, profile: Path) -> AsyncIterator[Page]:
         else:
             raise AssertionError("the browser ended without opening its DevTools port")
         async with aiohttp.ClientSession() as http:
-            async with http.put(f"http://{found[1].decode()}/json/new?about:blank") as reply:
-                target = await reply.json()
+            async with http.get(f"http://{found[1].decode()}/json/list") as reply:
+                target = next(one for one in await reply.json() if one["type"] == "page")
             async with http.ws_connect(target["webSocketDebuggerUrl"]) as socket, asyncio.TaskGroup() as group:
                 page = Page(socket)
                 reading = group.create_task(page.read())

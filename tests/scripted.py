@@ -83,14 +83,15 @@ async def scripted(
         await script(Line(socket, len(calls), sent))
 
     def door(socket: ServerConnection, request: Request) -> Response | None:
-        if not request.path.startswith("/v1/"):
+        path = request.path.partition("?")[0]
+        if not path.endswith("/session"):
             body = page.encode()
             headers = {
                 "Content-Type": "text/html; charset=utf-8",
                 "Content-Length": str(len(body)),
                 "Connection": "close",
             }
-            return Response(200 if request.path == "/" else 404, "", Headers(headers), body)
+            return Response(200 if path == "/" else 404, "", Headers(headers), body)
         calls.append(socket)
         status = refuse(len(calls))
         if status is None:

@@ -1,4 +1,4 @@
-"""What a session has to do, and the turn with which it is doing it."""
+"""What a session has to do, the turn with which it is doing it, and where it tells of it."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -46,6 +46,18 @@ class Work:
         return replace(self, opening=opening, revision=revision)
 
 
+class Sink(Protocol):
+    """Where a session's events go. Neither call may block."""
+
+    def emit(self, event: ev.TurnEvent) -> None:
+        """Send the event after those before it."""
+        ...
+
+    def recall(self, turn_id: str) -> int:
+        """Take back the turn's speech that has not left yet; returns its length in code points."""
+        ...
+
+
 class Host(Protocol):
     """The session, as its live turn sees it."""
 
@@ -57,7 +69,7 @@ class Host(Protocol):
         """A step is complete."""
         ...
 
-    def on_late(self, live: "LiveTurn", outcome: ev.ToolReturned) -> None:
+    def on_late(self, finished: ev.ToolFinished, output: str) -> None:
         """A tool that outlived the turn has finished."""
         ...
 
@@ -71,19 +83,12 @@ class LiveTurn:
         self.inbox = Inbox()
         self.over = asyncio.Event()
         self._host = host
-        self._names: dict[str, str] = {}
-
-    def tool_name(self, call_id: str) -> str:
-        """The name of the tool that a call of this turn runs."""
-        return self._names[call_id]
 
     def on_event(self, event: ev.TurnEvent) -> None:
-        if isinstance(event, ev.ToolCalled):
-            self._names[event.call_id] = event.name
         self._host.on_turn_event(self, event)
 
     def on_step(self, step: ev.SaveStep) -> None:
         self._host.on_step(self, step)
 
-    def on_late(self, outcome: ev.ToolReturned) -> None:
-        self._host.on_late(self, outcome)
+    def on_late(self, finished: ev.ToolFinished, output: str) -> None:
+        self._host.on_late(finished, output)

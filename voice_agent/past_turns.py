@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import overload
 
 from voice_agent.events import TurnEnded
 
@@ -22,6 +23,10 @@ class PastTurns:
         self._turns: OrderedDict[str, _Past] = OrderedDict()
         self._aliases: OrderedDict[str, str] = OrderedDict()
 
+    @overload
+    def resolve(self, turn_id: str) -> str: ...
+    @overload
+    def resolve(self, turn_id: None) -> None: ...
     def resolve(self, turn_id: str | None) -> str | None:
         """The id of the turn that this id belongs to."""
         return turn_id if turn_id is None else self._aliases.get(turn_id, turn_id)
@@ -36,7 +41,7 @@ class PastTurns:
 
     def repeats(self, turn_id: str, revision: int, emit: Callable[[TurnEnded], None]) -> bool:
         """Whether a text was taken before. If its turn has ended the end is told again, else it will be told once."""
-        past = self._turns.get(self._aliases.get(turn_id, turn_id))
+        past = self._turns.get(self.resolve(turn_id))
         if past is None or revision > past.revision:
             return False
         if past.ended is not None:

@@ -48,8 +48,8 @@ class Listener(Protocol):
         """A step is complete and can be journalled."""
         ...
 
-    def on_late(self, outcome: ev.ToolReturned) -> None:
-        """A tool that was let run on when its turn was cut short has finished."""
+    def on_late(self, finished: ev.ToolFinished, output: str) -> None:
+        """A tool that was let run on when its turn was cut short has finished, and brought `output`."""
         ...
 
 
@@ -82,10 +82,7 @@ class _Driver:
         self._decide(self._turn.begin)
 
     def feed(self, event: TurnInput) -> None:
-        if isinstance(event, ev.ToolReturned) and event.call_id in self._kept:
-            self._listener.on_late(event)
-        else:
-            self._decide(lambda now: self._turn.handle(event, now))
+        self._decide(lambda now: self._turn.handle(event, now))
 
     def _decide(self, decide: Callable[[float], list[Output]]) -> None:
         """Ask the turn, then act. A fault of our own ends the turn; it never ends the session."""
@@ -141,12 +138,19 @@ class _Driver:
             take(ev.ModelFailed("the model could not be asked"))
 
     async def _work(self, call: ev.RunTool) -> None:
+        started = self._clock.now()
         try:
             outcome = await self._tools.run(call)
         except Exception:
             log.exception("the tool runner raised for %s", call.name)
             outcome = ev.ToolReturned(call.call_id, f"{call.name} could not be run.", "error")
-        self.feed(outcome)
+        if call.call_id not in self._kept:
+            self.feed(outcome)
+            return
+        took = round((self._clock.now() - started) * 1000, 3)
+        turn_id = self._turn.setup.turn_id
+        finished = ev.ToolFinished(turn_id, call.call_id, call.name, outcome.status, took)
+        self._listener.on_late(finished, outcome.output)
 
     def _arm(self) -> None:
         """One timer that is only moved when it fires: tokens come far more often than stalls."""

@@ -10,17 +10,18 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import msgspec
 
 from voice_agent import events as ev
 from voice_agent.agent import Agent, ToolSpec
 from voice_agent.clock import Clock
-from voice_agent.conversation import Conversation, Tail
+from voice_agent.conversation import Conversation
 from voice_agent.heard import SPEAKING_RATE
-from voice_agent.live_turn import LiveTurn, Work
+from voice_agent.live_turn import LiveTurn, Sink, Work
 from voice_agent.llm.base import Model
+from voice_agent.marks import Marks
 from voice_agent.messages import Part
 from voice_agent.past_turns import PastTurns
 from voice_agent.prompt import Prompt
@@ -40,18 +41,6 @@ class SessionState(Enum):
     LISTENING = auto()
     RESPONDING = auto()
     CLOSED = auto()
-
-
-class Sink(Protocol):
-    """Where a session's events go. Neither call may block."""
-
-    def emit(self, event: ev.TurnEvent) -> None:
-        """Send the event after those before it."""
-        ...
-
-    def recall(self, turn_id: str) -> int:
-        """Take back the turn's speech that has not left yet; returns its length in code points."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -80,6 +69,7 @@ class Session:
         self._wake = asyncio.Event()
         self._live: LiveTurn | None = None
         self._past = PastTurns()
+        self._marks = Marks(conversation, self._past, sink, wiring.clock)
         self._left: str | None = None
         self._hang_up: tuple[str, float] | None = None
 
@@ -123,7 +113,7 @@ class Session:
             text = "the store is away and no more turns can be held for it"
             self._sink.emit(ev.Failed("store", text, retryable=True, turn_id=event.turn_id))
             return
-        self._hang_up = None
+        self._stay()
         live = self._live
         if self._queue and self._queue[-1].answers:
             self._queue[-1] = self._merged(self._queue[-1], event)
@@ -147,57 +137,28 @@ class Session:
 
     def _on_interrupted(self, event: ev.UserInterrupted) -> None:
         turn_id = self._past.resolve(event.turn_id)
-        live = self._live
-        if live is not None and turn_id in (None, live.work.turn_id):
-            self._cut_in(live, event)
-            return
-        tail = self._tail(turn_id)
-        if tail is None or self._wiring.clock.now() < tail.guarded_until:
-            return
-        self._hang_up = None
-        unsent = self._sink.recall(tail.turn.setup.turn_id)
-        before = tail.turn.ledger.heard
-        tail.turn.ledger.interrupt(event.heard, unsent=unsent, now=self._wiring.clock.now())
-        self._moved(tail, before)
-        self.conversation.keep_heard(tail)
+        if self._live is not None and turn_id in (None, self._live.work.turn_id):
+            self._cut_in(self._live, event)
+        elif self._marks.interrupted(turn_id, event.heard):
+            self._stay()
 
     def _on_playback(self, event: ev.PlaybackMoved) -> None:
         turn_id = self._past.resolve(event.turn_id)
-        live = self._live
-        if live is not None and turn_id == live.work.turn_id:
-            live.inbox.put(event)
+        if self._live is not None and turn_id == self._live.work.turn_id:
+            self._live.inbox.put(event)
             return
-        tail = self._tail(turn_id)
-        if tail is None:
-            return
-        before = tail.turn.ledger.heard
-        tail.turn.ledger.move(event.heard, done=event.done, now=self._wiring.clock.now())
-        self._moved(tail, before)
-        if event.done:
-            tail.guarded_until = 0.0
-            if self._hang_up and self._hang_up[0] == turn_id:
-                self._leave("agent")
-
-    def _tail(self, turn_id: str | None) -> Tail | None:
-        """The ended turn a mark is about; None, with an error event if there never was one, when it is settled."""
-        tail = self.conversation.tail(turn_id)
-        if tail is None and turn_id is not None and not self._past.knows(turn_id):
-            self._sink.emit(ev.Failed("unknown_id", f"there is no turn {turn_id!r}", field="turn_id"))
-        return tail
-
-    def _moved(self, tail: Tail, before: str) -> None:
-        heard = tail.turn.ledger.heard
-        if heard == before:
-            return
-        self.conversation.resettle(tail)
-        turn_id = tail.turn.setup.turn_id
-        # A turn that is not stored yet has not ended for the client: its `turn.ended` will say what was heard.
-        if self._past.ended(turn_id):
-            self._sink.emit(ev.TurnHeard(turn_id, heard))
+        self._marks.played(event, turn_id)
+        if event.done and self._hang_up and self._hang_up[0] == turn_id:
+            self._leave("agent")
 
     def _cut_in(self, live: LiveTurn, event: ev.UserInterrupted) -> None:
         unsent = self._sink.recall(live.work.turn_id)
         live.inbox.put(msgspec.structs.replace(event, unsent=unsent))
+
+    def _stay(self) -> None:
+        """Whoever still speaks is not hung up on."""
+        self._hang_up = None
+        self._wake.set()
 
     def _leave(self, reason: str) -> None:
         self._left = reason
@@ -287,13 +248,11 @@ class Session:
         """Journal a finished step."""
         self._scribe.step(live.work, step)
 
-    def on_late(self, live: LiveTurn, outcome: ev.ToolReturned) -> None:
+    def on_late(self, finished: ev.ToolFinished, output: str) -> None:
         """What a tool brought after its turn was cut short goes to the model as a note."""
-        name = live.tool_name(outcome.call_id)
-        text = (
-            f"The tool {name}, still running when the caller cut in, has finished ({outcome.status}): {outcome.output}"
-        )
-        note = self._scribe.note(text)
+        self._sink.emit(finished)
+        how = "has finished" if finished.status == "ok" else f"has ended ({finished.status})"
+        note = self._scribe.note(f"The tool {finished.name}, still running when the caller cut in, {how}: {output}")
         if self._left is None:
             self._enqueue(note)
         else:

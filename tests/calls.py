@@ -1,0 +1,155 @@
+"""Whole calls without a socket: a session over the recorder store, a scripted model and real tools, in virtual time."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from tests.turns import ScriptedModel
+from tests.virtual_time import VirtualClock, run
+from voice_agent import events as ev
+from voice_agent.agent import Agent, ToolSpec
+from voice_agent.conversation import Conversation, Conversations
+from voice_agent.messages import Message
+from voice_agent.prompt import build_prompt
+from voice_agent.session import Session, Wiring
+from voice_agent.store.base import Owner, Pair
+from voice_agent.store.recorder import Recorder
+from voice_agent.tools.base import TurnContext
+from voice_agent.tools.registry import ToolRegistry, tool
+
+T = TypeVar("T")
+PAIR = Pair("a", "u")
+OWNER = Owner("here", "1")
+
+
+@tool(effects="none")
+async def look(q: str = "") -> str:
+    """Look something up; takes a while."""
+    await asyncio.sleep(0.5)
+    return f"found {q}"
+
+
+@tool(on_interrupt="finish")
+async def write(text: str = "") -> str:
+    """Write something down; takes longer."""
+    await asyncio.sleep(1.0)
+    return f"wrote {text}"
+
+
+@tool(exits=True, hangs_up=True)
+async def hang_up() -> str:
+    """Hang up."""
+    await asyncio.sleep(0)
+    return "done"
+
+
+REGISTRY = ToolRegistry((look, write, hang_up))
+
+
+class Ear:
+    """A `Sink` that hears everything at once, but for speech that it is told to hold back."""
+
+    def __init__(self) -> None:
+        self.events: list[ev.TurnEvent] = []
+        self.held: list[ev.Spoke] | None = None
+
+    def emit(self, event: ev.TurnEvent) -> None:
+        if self.held is not None and isinstance(event, ev.Spoke):
+            self.held.append(event)
+        else:
+            self.events.append(event)
+
+    def recall(self, turn_id: str) -> int:
+        held, self.held = self.held or [], None if self.held is None else []
+        return sum(len(event.text) for event in held if event.turn_id == turn_id)
+
+    def of(self, kind: type[T]) -> list[T]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def said(self) -> str:
+        return "".join(event.text for event in self.of(ev.Spoke))
+
+    def ended(self, turn_id: str) -> ev.TurnEnded:
+        (event,) = [event for event in self.of(ev.TurnEnded) if event.turn_id == turn_id]
+        return event
+
+
+class SlowStore:
+    """The recorder, each of whose verbs takes a millisecond."""
+
+    def __init__(self, store: Recorder) -> None:
+        self._store = store
+
+    def __getattr__(self, verb: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+        act = getattr(self._store, verb)
+
+        async def later(*args: Any) -> Any:
+            await asyncio.sleep(0.001)
+            return await act(*args)
+
+        return later
+
+
+class World:
+    """A process with one store, one model and any number of sessions of one user. Use it inside `run`."""
+
+    def __init__(self, *replies: list[Any], **agent: Any) -> None:
+        self.clock = VirtualClock()
+        self.store = Recorder(self.clock)
+        self.model = ScriptedModel(*(replies or ([ev.TextDelta("Hello."), ev.ModelFinished("stop")],)))
+        self.agent = Agent(id="a", name="A", **agent)
+        self.conversations = Conversations(SlowStore(self.store))  # type: ignore[arg-type]
+        self.ears: list[Ear] = []
+        self.sessions: list[Session] = []
+        self._tools: dict[str, ToolSpec] = REGISTRY.specs(REGISTRY.names())
+
+    async def open(self, session_id: str = "s1") -> tuple[Session, Ear, Conversation]:
+        """A session that is not running yet."""
+        epoch = await self.store.open_session(PAIR, session_id, OWNER)
+        conversation = await self.conversations.open(PAIR)
+        ear = Ear()
+        session = Session(session_id, epoch, self._wiring(session_id), conversation, ear)
+        self.ears.append(ear)
+        self.sessions.append(session)
+        return session, ear, conversation
+
+    def _wiring(self, session_id: str) -> Wiring:
+        def runner(turn_id: str) -> Any:
+            context = TurnContext(agent_id="a", user="u", session_id=session_id, turn_id=turn_id)
+            return REGISTRY.runner(REGISTRY.names(), self.clock, context)
+
+        return Wiring(
+            self.agent, self.model, build_prompt(self.agent, "m", self._tools), self._tools, runner, self.clock, OWNER
+        )
+
+    async def history(self) -> tuple[Message, ...]:
+        """What a process that starts now would load."""
+        return tuple(message for turn in (await self.store.load(PAIR)).turns for message in turn.messages)
+
+
+Caller = Callable[[Session, Ear], Coroutine[Any, Any, None]]
+
+
+async def hold(world: World, caller: Caller) -> None:
+    """One call from pick-up to hang-up: `caller` is the person; when it returns, the call is over."""
+    session, ear, conversation = await world.open(f"s{len(world.sessions) + 1}")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(session.run())
+        await caller(session, ear)
+        session.handle(ev.UserLeft())
+    world.conversations.close(conversation)
+
+
+def call(world: World, *callers: Caller) -> None:
+    """Play the callers one after the other, in virtual time, until all is stored."""
+
+    async def play() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(world.conversations.run())
+            await asyncio.sleep(0)
+            for caller in callers:
+                await hold(world, caller)
+            world.conversations.stop()
+
+    run(play())

@@ -1,0 +1,410 @@
+"""The session: whole calls in virtual time over the recorder store."""
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+
+from tests.calls import PAIR, Ear, World, call, hold
+from tests.turns import call as tool_call
+from tests.turns import check_valid_for_providers
+from tests.virtual_time import run
+from voice_agent import events as ev
+from voice_agent.messages import Message
+from voice_agent.prompt import provider_text
+from voice_agent.session import Session, SessionState
+
+DONE = ev.ModelFinished("stop")
+SLOW: list[Any] = [ev.TextDelta("One, "), 1.0, ev.TextDelta("two, "), 1.0, ev.TextDelta("three."), DONE]
+QUICK: list[Any] = [0.1, ev.TextDelta("Fine."), DONE]
+
+
+def test_a_turn_is_journalled_told_and_stored_before_it_ends() -> None:
+    """The client hears of the end only when the log has the turn."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("hi", turn_id="t"))
+        await asyncio.sleep(0.1 + 0.0005)
+        assert ear.of(ev.TurnSpoken)
+        assert not ear.of(ev.TurnEnded)
+        await asyncio.sleep(1)
+        assert ear.ended("t").reason == "end_turn"
+
+    call(world, caller)
+    assert world.store.commands[:4] == ["open_session", "load", "begin_turn", "commit_turn"]
+
+
+def test_the_next_call_finds_the_conversation_where_it_was_left() -> None:
+    """The second session's request holds the first one's turn."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("hi"))
+        await asyncio.sleep(1)
+
+    call(world, caller, caller)
+    history = world.model.requests[1].history
+    assert [(message.role, provider_text(message)) for message in history] == [("user", "hi"), ("assistant", "Fine.")]
+
+
+def test_nothing_is_read_from_the_store_in_a_turn() -> None:
+    """From the user's last word to the provider's request, and on to the end, there are writes only."""
+    world = World([tool_call(0, "look", '{"q":"x"}'), DONE], QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        world.store.commands.clear()
+        session.handle(ev.UserSpoke("hi"))
+        await asyncio.sleep(2)
+        assert world.store.commands == ["begin_turn", "save_step", "commit_turn"]
+
+    call(world, caller)
+
+
+def test_words_while_the_agent_speaks_are_a_barge_in() -> None:
+    """The live turn ends as interrupted, the new words get a turn of their own."""
+    world = World(SLOW, QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("count", turn_id="t1"))
+        await asyncio.sleep(1.5)
+        assert session.state is SessionState.RESPONDING
+        session.handle(ev.UserSpoke("stop", turn_id="t2"))
+        await asyncio.sleep(1)
+
+    call(world, caller)
+    ear = world.ears[0]
+    assert [(event.turn_id, event.reason) for event in ear.of(ev.TurnEnded)] == [
+        ("t1", "interrupted"),
+        ("t2", "end_turn"),
+    ]
+    assert ear.said == "One, two, Fine."
+    assert world.model.closed == 1
+
+
+def test_speech_that_had_not_left_was_not_heard() -> None:
+    """It is taken back, and the history knows nothing of it."""
+    world = World(SLOW)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("count", turn_id="t"))
+        await asyncio.sleep(0.5)
+        ear.held = []
+        await asyncio.sleep(1.0)
+        session.handle(ev.UserInterrupted())
+        await asyncio.sleep(1)
+        assert (ear.ended("t").heard, ear.ended("t").generated) == ("One, ", "One, two, ")
+
+    call(world, caller)
+
+
+def test_a_second_final_before_any_speech_joins_the_first() -> None:
+    """One turn answers both; either id brings its end again."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("I want", turn_id="t1"))
+        await asyncio.sleep(0.05)
+        session.handle(ev.UserSpoke("a pizza", turn_id="t2"))
+        await asyncio.sleep(1)
+        assert [event.turn_id for event in ear.of(ev.TurnStarted)] == ["t1"]
+        assert world.model.requests[-1].turn[0].text == "I want a pizza"
+        session.handle(ev.UserSpoke("a pizza", turn_id="t2"))
+        session.handle(ev.UserSpoke("I want", turn_id="t1"))
+        assert [event.turn_id for event in ear.of(ev.TurnEnded)] == ["t1"] * 3
+
+    call(world, caller)
+    assert [message.text for message in run(world.history())] == ["I want a pizza", "Fine."]
+
+
+def test_two_finals_in_one_breath_are_one_turn() -> None:
+    """Even if the first has not begun when the second comes."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("I want"))
+        session.handle(ev.UserSpoke("a pizza"))
+        await asyncio.sleep(1)
+        assert len(ear.of(ev.TurnEnded)) == len(world.model.requests) == 1
+
+    call(world, caller)
+
+
+def test_a_later_revision_of_an_ended_turn_is_a_turn_of_its_own() -> None:
+    """Both are in the log: the store must not take the second for a repetition."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("a piece", turn_id="t"))
+        await asyncio.sleep(1)
+        session.handle(ev.UserSpoke("a pizza", turn_id="t", revision=1))
+        await asyncio.sleep(1)
+
+    call(world, caller)
+    assert [message.text for message in run(world.history())] == ["a piece", "Fine.", "a pizza", "Fine."]
+
+
+def test_marks_after_the_end_move_what_was_heard_until_the_next_request() -> None:
+    """Then they are frozen, and the log has them."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("hi", turn_id="t1"))
+        await asyncio.sleep(1)
+        session.handle(ev.PlaybackMoved("t1", ev.Mark(chars=2)))
+        session.handle(ev.UserInterrupted(ev.Mark(chars=3), turn_id="t1"))
+        assert [event.heard for event in ear.of(ev.TurnHeard)] == ["Fi", "Fin"]
+        session.handle(ev.UserSpoke("again", turn_id="t2"))
+        await asyncio.sleep(1)
+        session.handle(ev.PlaybackMoved("t1", done=True))
+        assert len(ear.of(ev.TurnHeard)) == 2
+
+    call(world, caller)
+    assert [provider_text(message) for message in world.model.requests[1].history] == ["hi", "Fin [interrupted here]"]
+    assert [message.heard for message in run(world.history())] == [None, "Fin", None, "Fine."]
+
+
+def test_a_mark_for_a_turn_that_never_was_is_an_error() -> None:
+    """It names the field."""
+    world = World()
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.PlaybackMoved("nosuch", ev.Mark(chars=2)))
+        assert [(event.code, event.field) for event in ear.of(ev.Failed)] == [("unknown_id", "turn_id")]
+
+    call(world, caller)
+
+
+def test_context_is_known_to_the_next_turn_and_answered_by_none() -> None:
+    """It is durable by itself."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.ContextAdded("The caller is on hold."))
+        await asyncio.sleep(0.1)
+        assert ear.events == []
+        session.handle(ev.UserSpoke("hi"))
+        await asyncio.sleep(1)
+
+    call(world, caller)
+    assert [message.role for message in world.model.requests[0].history] == ["context"]
+    assert [message.role for message in run(world.history())] == ["context", "user", "assistant"]
+
+
+def test_words_to_say_wait_for_the_live_turn() -> None:
+    """They are a turn of their own, of their own kind."""
+    world = World(SLOW)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("count"))
+        await asyncio.sleep(0.5)
+        session.handle(ev.SayRequested("Two minutes left."))
+        await asyncio.sleep(5)
+        assert ear.said == "One, two, three.Two minutes left."
+        assert [event.reason for event in ear.of(ev.TurnEnded)] == ["end_turn", "end_turn"]
+
+    call(world, caller)
+
+
+def test_words_that_may_not_be_interrupted_are_not() -> None:
+    """Until they have been spoken, by their length or by the client's word."""
+    world = World()
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.SayRequested("x" * 150, interruptible=False))
+        await asyncio.sleep(5)
+        session.handle(ev.UserInterrupted(ev.Mark(chars=3)))
+        assert ear.of(ev.TurnHeard) == []
+        await asyncio.sleep(6)
+        session.handle(ev.UserInterrupted(ev.Mark(chars=3)))
+        assert [event.heard for event in ear.of(ev.TurnHeard)] == ["xxx"]
+
+    call(world, caller)
+
+
+GOODBYE: list[Any] = [tool_call(0, "hang_up", '{"pre_exec_msg":"Goodbye, and thank you!"}'), DONE]
+
+
+def test_a_hang_up_waits_until_the_goodbye_was_heard() -> None:
+    """The client's word that it was played ends the call."""
+    world = World(GOODBYE)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("bye", turn_id="t"))
+        await asyncio.sleep(0.2)
+        assert ear.ended("t").reason == "tool_rule"
+        assert session.state is SessionState.LISTENING
+        session.handle(ev.PlaybackMoved("t", done=True))
+        await asyncio.sleep(0.2)
+        assert ear.events[-1] == ev.SessionEnded("agent")
+
+    call(world, caller)
+
+
+def test_a_hang_up_without_marks_waits_for_the_length_of_the_goodbye() -> None:
+    """And then happens by itself."""
+    world = World(GOODBYE)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("bye"))
+        await asyncio.sleep(1.5)
+        assert session.state is SessionState.LISTENING
+        await asyncio.sleep(3)
+        assert ear.events[-1] == ev.SessionEnded("agent")
+
+    call(world, caller)
+
+
+@pytest.mark.parametrize("cut", [ev.UserSpoke("wait"), ev.UserInterrupted()])
+def test_a_hang_up_is_dropped_if_the_caller_cuts_in(cut: ev.UserEvent) -> None:
+    """There was something left to say."""
+    world = World(GOODBYE, QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("bye"))
+        await asyncio.sleep(0.5)
+        session.handle(cut)
+        await asyncio.sleep(30)
+        assert session.state is SessionState.LISTENING
+
+    call(world, caller)
+
+
+def test_a_write_that_outlives_its_turn_is_told_as_a_note() -> None:
+    """The next turn knows what became of it."""
+    world = World([tool_call(0, "write", '{"text":"x"}'), DONE], QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("write it down"))
+        await asyncio.sleep(0.5)
+        session.handle(ev.UserInterrupted())
+        await asyncio.sleep(1)
+        session.handle(ev.UserSpoke("and?"))
+        await asyncio.sleep(1)
+
+    call(world, caller)
+    history = world.model.requests[1].history
+    assert "Still running" in history[2].text
+    assert (history[3].role, "wrote x" in history[3].text) == ("context", True)
+    assert [(event.name, event.status) for event in world.ears[0].of(ev.ToolFinished)] == [("write", "ok")]
+
+
+def test_hanging_up_keeps_what_was_said() -> None:
+    """The live turn ends as cancelled, words that no turn answered are in the log."""
+    world = World(SLOW)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("count"))
+        await asyncio.sleep(0.5)
+        session.handle(ev.UserSpoke("stop"))
+
+    call(world, caller)
+    ear = world.ears[0]
+    assert [event.reason for event in ear.of(ev.TurnEnded)] == ["interrupted"]
+    assert ear.events[-1] == ev.SessionEnded("client")
+    history = run(world.history())
+    assert [message.text for message in history if message.role == "user"] == ["count", "stop"]
+    check_valid_for_providers(history)
+
+
+def test_a_store_that_is_away_holds_turns_and_unsays_nothing() -> None:
+    """Speech goes on, the ends come when it is back, once each and in order."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        world.store.down = True
+        for turn_id in ("t1", "t2"):
+            session.handle(ev.UserSpoke("hi", turn_id=turn_id))
+            await asyncio.sleep(2)
+        assert ear.said == "Fine.Fine."
+        assert len(ear.of(ev.TurnSpoken)) == 2
+        assert ear.of(ev.TurnEnded) == []
+        world.store.down = False
+        await asyncio.sleep(2)
+        assert [event.turn_id for event in ear.of(ev.TurnEnded)] == ["t1", "t2"]
+
+    call(world, caller)
+    assert len(run(world.history())) == 4
+
+
+def test_a_session_that_was_taken_over_stops() -> None:
+    """Its turn belongs to the newer owner."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        await world.store.open_session(PAIR, session.id, session._wiring.owner)
+        session.handle(ev.UserSpoke("hi"))
+        await asyncio.sleep(1)
+        assert ear.of(ev.TurnEnded) == []
+        assert [event.code for event in ear.of(ev.Failed)] == ["store"]
+        assert ear.events[-1] == ev.SessionEnded("fenced")
+
+    call(world, caller)
+
+
+def test_two_sessions_of_one_user_take_turns() -> None:
+    """The second answers when the first has, and knows what was said there."""
+    world = World(SLOW, QUICK)
+
+    async def both() -> None:
+        async def one(session: Session, ear: Ear) -> None:
+            session.handle(ev.UserSpoke("count"))
+            await asyncio.sleep(10)
+
+        async def two(session: Session, ear: Ear) -> None:
+            await asyncio.sleep(0.5)
+            session.handle(ev.UserSpoke("hi"))
+            await asyncio.sleep(1)
+            assert ear.of(ev.TurnStarted) == []
+            await asyncio.sleep(10)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(world.conversations.run())
+            await asyncio.sleep(0)
+            calls = [tasks.create_task(hold(world, caller)) for caller in (one, two)]
+            await asyncio.wait(calls)
+            world.conversations.stop()
+
+    run(both())
+    assert [message.text for message in world.model.requests[1].history] == ["count", "One, two, three."]
+
+
+def test_a_stalled_model_is_given_up_at_its_deadline() -> None:
+    """An error, an apology, and the next turn works."""
+    world = World([60.0, DONE], QUICK, voice={"stall_timeout_ms": 5000})
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("hi", turn_id="t1"))
+        await asyncio.sleep(4.9)
+        assert ear.of(ev.Failed) == []
+        await asyncio.sleep(0.2)
+        assert [event.code for event in ear.of(ev.Failed)] == ["provider"]
+        assert ear.of(ev.Spoke)[-1].kind == "notice"
+        assert ear.ended("t1").reason == "llm_api_error"
+        session.handle(ev.UserSpoke("hi", turn_id="t2"))
+        await asyncio.sleep(1)
+        assert ear.ended("t2").reason == "end_turn"
+
+    call(world, caller)
+
+
+def test_requests_of_a_session_only_grow_at_their_end() -> None:
+    """Tools, system text and history keep their place from turn to turn: prefix caches live on it."""
+    world = World([tool_call(0, "look", '{"q":"x"}'), DONE], QUICK, QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        for words in ("one", "two", "three"):
+            session.handle(ev.UserSpoke(words))
+            await asyncio.sleep(2)
+
+    call(world, caller)
+    requests = world.model.requests
+    for earlier, later in itertools.pairwise(requests):
+        assert (later.system, later.tools) == (earlier.system, earlier.tools)
+        assert whole(later)[: len(whole(earlier))] == whole(earlier)
+
+
+def whole(request: Any) -> list[tuple[str, str]]:
+    messages: tuple[Message, ...] = request.history + request.turn
+    return [(message.role, provider_text(message)) for message in messages]
