@@ -11,8 +11,11 @@ run: install
 
 install: $(VENV)/.installed
 
+CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
+
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(if $(CHROMIUM),,@echo "no Chromium on PATH: the tests of the web page are left out")
+	$(BIN)/python -m pytest $(if $(CHROMIUM),,-m "not browser")
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

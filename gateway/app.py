@@ -8,15 +8,13 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from importlib.resources import files
 
 import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from starlette.requests import Request
-from starlette.responses import HTMLResponse
 from starlette.routing import Route, WebSocketRoute
 
+from gateway import console
 from gateway.address import listen
 from gateway.api.http import Services, build_api
 from gateway.auth import Doors, is_loopback, refuse_open_door
@@ -156,7 +154,7 @@ class Gateway:
         app = build_api(services)
         socket = SessionSocket(self._sessions, self._doors, self._settings, self._clock, self._telemetry)
         app.router.routes.append(WebSocketRoute("/v1/agents/{agent_id}/session", socket.serve))
-        app.router.routes.append(Route("/", _console))
+        app.router.routes.append(Route("/", console.page))
         return app
 
 
@@ -181,8 +179,3 @@ def _server(settings: Settings, app: FastAPI) -> _Server:
         timeout_graceful_shutdown=1,
     )
     return _Server(config)
-
-
-async def _console(_: Request) -> HTMLResponse:
-    page = files("gateway.console").joinpath("index.html").read_text(encoding="utf-8")
-    return HTMLResponse(page, headers={"Cache-Control": "no-cache"})

@@ -1,6 +1,7 @@
 """Whole calls without a socket: a session over the recorder store, a scripted model and real tools, in virtual time."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -102,6 +103,8 @@ class World:
         self.conversations = Conversations(SlowStore(self.store))  # type: ignore[arg-type]
         self.ears: list[Ear] = []
         self.sessions: list[Session] = []
+        self.spoken: list[str] = []
+        self.numbers = itertools.count(1)
         self._tools: dict[str, ToolSpec] = REGISTRY.specs(REGISTRY.names())
 
     async def open(self, session_id: str = "s1") -> tuple[Session, Ear, Conversation]:
@@ -133,7 +136,7 @@ Caller = Callable[[Session, Ear], Coroutine[Any, Any, None]]
 
 async def hold(world: World, caller: Caller) -> None:
     """One call from pick-up to hang-up: `caller` is the person; when it returns, the call is over."""
-    session, ear, conversation = await world.open(f"s{len(world.sessions) + 1}")
+    session, ear, conversation = await world.open(f"s{next(world.numbers)}")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(session.run())
         await caller(session, ear)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -17,6 +18,7 @@ from tests.servers import serving
 MARKUP = "<img src=x onerror=\"document.title = 'owned'\"> & <b>bold</b>"
 
 
+@pytest.mark.browser
 async def test_a_person_types_reads_along_and_interrupts(tmp_path: Path) -> None:
     """Words appear as they are sent, each kind apart; Interrupt tells how many characters were on the page."""
     frames: list[dict[str, Any]] = []
@@ -60,6 +62,7 @@ async def test_a_person_types_reads_along_and_interrupts(tmp_path: Path) -> None
     assert frames[1] == {"type": "user.interrupt", "turn_id": frames[0]["turn_id"], "heard": {"chars": shown}}
 
 
+@pytest.mark.browser
 async def test_typing_over_the_agent_is_a_barge_in_and_escape_interrupts(tmp_path: Path) -> None:
     """The mark goes ahead of the words; the Escape key does what the button does."""
     frames: list[dict[str, Any]] = []
@@ -93,6 +96,7 @@ async def test_typing_over_the_agent_is_a_barge_in_and_escape_interrupts(tmp_pat
     ]
 
 
+@pytest.mark.browser
 async def test_a_lost_line_is_picked_up_and_nothing_is_shown_twice(tmp_path: Path) -> None:
     """The page dials again with its token and last_seq, and drops events that it has seen."""
     paths: list[str] = []
@@ -125,6 +129,7 @@ async def test_a_lost_line_is_picked_up_and_nothing_is_shown_twice(tmp_path: Pat
     ]
 
 
+@pytest.mark.browser
 async def test_nothing_that_is_said_is_taken_for_markup(tmp_path: Path) -> None:
     """Markup from the agent, the tool, the error and the person stays text."""
     stopped = asyncio.Event()
@@ -151,6 +156,7 @@ async def test_nothing_that_is_said_is_taken_for_markup(tmp_path: Path) -> None:
         stopped.set()
 
 
+@pytest.mark.browser
 async def test_a_refused_call_is_told_in_words(tmp_path: Path) -> None:
     """The person learns that the call was refused, and may call again."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import aiohttp
+import pytest
 
 from tests.chromium import browsing
 from tests.commands import line_with, run, started
@@ -90,6 +91,7 @@ async def test_a_taken_port_and_an_open_door_end_the_start(tmp_path: Path) -> No
     assert "Traceback" not in opened.err
 
 
+@pytest.mark.browser
 async def test_the_page_talks_to_the_product(tmp_path: Path) -> None:
     """In a real browser: an answer streams in, a story is interrupted."""
     async with (

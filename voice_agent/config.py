@@ -9,6 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 DEFAULT_OPENAI_URL = "https://api.openai.com/v1"
 
 
+_SECRETS = ("api_key", "OPENAI_API_KEY", "openai_api_key", "REDIS_URL", "redis_url")
+
+
 class ConfigError(Exception):
     """A setting is wrong; the message names it and says what it takes."""
 
@@ -64,5 +67,6 @@ def read_settings(**overrides: Any) -> Settings:
         for error in fault.errors(include_url=False):
             name = str(error["loc"][0]) if error["loc"] else "settings"
             named = name if name.isupper() else f"VOICE_{name.upper()}"
-            lines.append(f"{named}: {error['msg']} (given: {error['input']!r})")
+            given = "" if name in _SECRETS else f" (given: {error['input']!r})"
+            lines.append(f"{named}: {error['msg']}{given}")
         raise ConfigError("; ".join(lines)) from None

@@ -250,10 +250,10 @@ class Session:
 
     def on_late(self, finished: ev.ToolFinished, output: str) -> None:
         """What a tool brought after its turn was cut short goes to the model as a note."""
-        self._sink.emit(finished)
         how = "has finished" if finished.status == "ok" else f"has ended ({finished.status})"
         note = self._scribe.note(f"The tool {finished.name}, still running when the caller cut in, {how}: {output}")
         if self._left is None:
+            self._sink.emit(finished)
             self._enqueue(note)
         else:
             self._scribe.keep(note)

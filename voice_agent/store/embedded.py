@@ -71,6 +71,8 @@ def attach(data_dir: Path, binary: str | None) -> Attachment:
             except BaseException:
                 os.close(hold)
                 raise
+    except FileExistsError:
+        raise StoreError(f"the data directory {data_dir} is not a directory") from None
     except OSError as fault:
         raise StoreError(f"the data directory {data_dir} cannot be used: {fault.strerror or fault}") from None
 

@@ -1,0 +1,184 @@
+"""The whole product as its users run it: `voice-gateway serve` and `simulate` as real processes, and their ends.
+
+Everything that is started here is ended here with all it started itself, whatever the test did to it.
+"""
+
+import asyncio
+import os
+import re
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+
+import aiohttp
+
+from tests.commands import environment, started
+from tests.stores import gone
+from voice_agent.clock import SystemClock
+from voice_agent.messages import TurnRecord
+from voice_agent.store.base import Pair
+from voice_agent.store.connection import Connection
+from voice_agent.store.keys import journal, open_turns
+from voice_agent.store.redis import RedisConversations
+
+PATIENCE_S = 20.0
+STOP_S = 15.0
+REST_S = 0.01
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Look again and again until a condition holds; AssertionError naming it at the deadline.
+
+    It rests between looks, because the processes that it waits for need the processor.
+    """
+    clock = SystemClock()
+    deadline = clock.now() + patience_s
+    while not await holds():
+        assert clock.now() < deadline, f"waited {patience_s:g} s in vain: {what}"
+        rested = asyncio.Event()
+        asyncio.get_running_loop().call_later(REST_S, rested.set)
+        await rested.wait()
+
+
+class Served:
+    """A running `voice-gateway serve`: what it printed (`banner`), where it is, and the file its processes log to."""
+
+    def __init__(self, process: Process, data: Path, banner: str, log: Path) -> None:
+        found = re.search(r"is ready at (http://\S+)", banner)
+        assert found is not None, f"no banner: {banner!r}; it said: {log.read_text()}"
+        self.process = process
+        self.data = data
+        self.banner = banner
+        self.log = log
+        self.url = found[1]
+
+    def gateway(self) -> int | None:
+        """The process id of its gateway, if one runs just now."""
+        commands = ((pid, command(pid)) for pid in children(self.process.pid))
+        return next((pid for pid, words in commands if words[3:5] == ["gateway", "gateway"]), None)
+
+    async def family(self) -> list[int]:
+        """All that it consists of: supervisor, gateway, worker, the store's server and its keeper."""
+        server = await server_of(self.data)
+        return [self.process.pid, *children(self.process.pid), server, parent(server)]
+
+    async def until_ready(self) -> None:
+        """The gateway lets callers in."""
+        await eventually(self._is_ready, "the gateway is ready")
+
+    async def _is_ready(self) -> bool:
+        try:
+            async with aiohttp.ClientSession() as http, http.get(f"{self.url}/readyz") as reply:
+                return reply.status == 200
+        except aiohttp.ClientError:
+            return False
+
+
+@asynccontextmanager
+async def served(data: Path, **settings: str) -> AsyncIterator[Served]:
+    """`voice-gateway serve`, on a free port if VOICE_PORT is not among the settings, once it has said it is ready."""
+    log = data.with_suffix(".log")
+    words = (sys.executable, "-m", "gateway", "serve", "--data-dir", str(data))
+    given = environment(**{"VOICE_PORT": "0", **settings})
+    with log.open("ab") as errors:
+        process = await asyncio.create_subprocess_exec(*words, stdin=DEVNULL, stdout=PIPE, stderr=errors, env=given)
+    try:
+        yield Served(process, data, await _banner(process), log)
+    finally:
+        await _end(process)
+
+
+@asynccontextmanager
+async def simulated() -> AsyncIterator[dict[str, str]]:
+    """`voice-gateway simulate` on a free port; yields the settings by which a gateway takes it for OpenAI."""
+    async with started("gateway", "simulate", "--port", "0", "--first-token-ms", "5", "--token-ms", "5") as process:
+        assert process.stdout is not None
+        found = re.search(r"OPENAI_BASE_URL=(\S+)", (await process.stdout.readline()).decode())
+        assert found is not None
+        yield {"OPENAI_BASE_URL": found[1], "OPENAI_API_KEY": "any-key"}
+
+
+async def _banner(process: Process) -> str:
+    assert process.stdout is not None
+    told = ""
+    async with asyncio.timeout(PATIENCE_S):
+        while (line := (await process.stdout.readline()).decode()) and "Ctrl-C" not in line:
+            told += line
+    return told
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+    if process.returncode is None:
+        process.kill()
+    await process.communicate()
+
+
+# ---- what the system says of processes ----
+
+
+def parent(pid: int) -> int:
+    """The process that started it."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def children(pid: int) -> list[int]:
+    """The processes that it started and that live."""
+    found = []
+    for name in os.listdir("/proc"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if name.isdecimal() and parent(int(name)) == pid:
+                found.append(int(name))
+    return found
+
+
+def command(pid: int) -> list[str]:
+    """The words that it was started with; none for one that has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return []
+
+
+def naming(text: str) -> list[list[str]]:
+    """The commands of all living processes that name `text`."""
+    found = (command(int(name)) for name in os.listdir("/proc") if name.isdecimal())
+    return [words for words in found if text in " ".join(words)]
+
+
+async def all_gone(pids: list[int]) -> bool:
+    """Whether none of the processes runs."""
+    return all([await gone(pid) for pid in pids])
+
+
+# ---- what the store of a data directory holds, asked past every gateway ----
+
+
+def _connection(data: Path) -> Connection:
+    return Connection(f"unix://{(data / 'keeper').read_text()}", shards=16)
+
+
+async def server_of(data: Path) -> int:
+    """The process id of the store's server."""
+    async with aclosing(_connection(data)) as connection:
+        return int((await connection.call("INFO", "server"))["process_id"])
+
+
+async def log_of(data: Path, user: str) -> tuple[TurnRecord, ...]:
+    """The turns in the user's log with the demo agent."""
+    async with aclosing(_connection(data)) as connection:
+        return (await RedisConversations(connection).load(Pair("demo", user))).turns
+
+
+async def journalled(data: Path, user: str) -> list[set[str]]:
+    """What is journalled of each open turn of the user's: `head`, and the numbers of its finished steps."""
+    async with aclosing(_connection(data)) as connection:
+        tag = connection.keys.tag(Pair("demo", user))
+        members = [member.decode() for member in await connection.call("ZRANGE", open_turns(tag), 0, -1)]
+        mine = [journal(tag, member) for member in members if member.startswith(f"demo:{user}:")]
+        return [{field.decode() for field in await connection.call("HKEYS", key)} for key in mine]
