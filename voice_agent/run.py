@@ -87,30 +87,39 @@ class _Driver:
     def _decide(self, decide: Callable[[float], list[Output]]) -> None:
         """Ask the turn, then act. A fault of our own ends the turn; it never ends the session."""
         try:
-            self._perform(decide(self._clock.now()))
+            faultless = not [output for output in decide(self._clock.now()) if not self._performed(output)]
         except Exception:
-            log.exception("turn %s failed inside the gateway", self._turn.setup.turn_id)
-            self._perform(self._turn.abort(self._clock.now()))
-        finally:
-            self._turn.acted(self._clock.now())
-            if self._turn.state is State.ENDED:
-                self._stop_timer()
-                self.ended.set()
+            log.exception("turn %s cannot go on", self._turn.setup.turn_id)
+            faultless = False
+        if not faultless:
+            for output in self._turn.abort(self._clock.now()):
+                self._performed(output)
+        self._turn.acted(self._clock.now())
+        if self._turn.state is State.ENDED:
+            self._stop_timer()
+            self.ended.set()
 
-    def _perform(self, outputs: list[Output]) -> None:
-        for output in outputs:
-            match output:
-                case ev.CallModel(request=request):
-                    self._reply = self._tasks.create_task(self._converse(request))
-                    self._arm()
-                case ev.RunTool(call_id=call_id):
-                    self._running[call_id] = self._tasks.create_task(self._work(output))
-                case ev.StopWork(keep=keep):
-                    self._stop(keep)
-                case ev.SaveStep():
-                    self._listener.on_step(output)
-                case _:
-                    self._listener.on_event(output)
+    def _performed(self, output: Output) -> bool:
+        try:
+            self._perform(output)
+        except Exception:
+            log.exception("turn %s: %s failed", self._turn.setup.turn_id, type(output).__name__)
+            return False
+        return True
+
+    def _perform(self, output: Output) -> None:
+        match output:
+            case ev.CallModel(request=request):
+                self._reply = self._tasks.create_task(self._converse(request))
+                self._arm()
+            case ev.RunTool(call_id=call_id):
+                self._running[call_id] = self._tasks.create_task(self._work(output))
+            case ev.StopWork(keep=keep):
+                self._stop(keep)
+            case ev.SaveStep():
+                self._listener.on_step(output)
+            case _:
+                self._listener.on_event(output)
 
     def _stop(self, keep: frozenset[str]) -> None:
         self._kept = keep

@@ -1,0 +1,95 @@
+"""Conversations of a process: loaded once, shared by sessions, gone when all is stored."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.calls import OWNER, PAIR, SlowStore
+from tests.virtual_time import VirtualClock, run
+from voice_agent.conversation import Conversations
+from voice_agent.messages import Message, TurnRecord
+from voice_agent.store.base import StoreDown, TurnRef
+from voice_agent.store.recorder import Recorder
+
+HELLO = (Message("user", "hello", 0.0),)
+
+
+def play(scene: Callable[[Recorder, Conversations], Awaitable[None]]) -> None:
+    """Run a scene while the conversations run."""
+
+    async def main() -> None:
+        store = Recorder(VirtualClock())
+        conversations = Conversations(SlowStore(store), hold_s=5.0)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(conversations.run())
+            await asyncio.sleep(0)
+            await scene(store, conversations)
+            conversations.stop()
+
+    run(main())
+
+
+def test_sessions_of_one_user_share_a_conversation_that_is_loaded_once() -> None:
+    """Even if they open it at the same moment."""
+
+    async def scene(store: Recorder, conversations: Conversations) -> None:
+        one, two = await asyncio.gather(conversations.open(PAIR), conversations.open(PAIR))
+        assert one is two
+        assert store.commands == ["load"]
+        conversations.close(one)
+        assert conversations.in_use(PAIR)
+        conversations.close(two)
+        assert not conversations.in_use(PAIR)
+
+    play(scene)
+
+
+def test_a_closed_conversation_stays_until_its_writes_are_stored() -> None:
+    """One that opens it again meanwhile finds what was not stored yet."""
+
+    async def scene(store: Recorder, conversations: Conversations) -> None:
+        epoch = await store.open_session(PAIR, "s", OWNER)
+        first = await conversations.open(PAIR)
+        store.down = True
+        record = TurnRecord("s:t", "end_turn", HELLO, 0.0)
+        first.append(HELLO)
+        first.journal.submit(lambda: store.commit_turn(TurnRef(PAIR, "s", "t", epoch), record))
+        conversations.close(first)
+        await asyncio.sleep(1)
+        again = await conversations.open(PAIR)
+        assert again.window == HELLO
+        store.down = False
+        conversations.close(again)
+        await asyncio.sleep(3)
+        assert (await conversations.open(PAIR)) is not first
+        assert [message.text for turn in (await store.load(PAIR)).turns for message in turn.messages] == ["hello"]
+
+    play(scene)
+
+
+def test_a_conversation_that_cannot_be_loaded_is_not_kept() -> None:
+    """The next attempt reads the store again."""
+
+    async def scene(store: Recorder, conversations: Conversations) -> None:
+        store.down = True
+        with pytest.raises(StoreDown):
+            await conversations.open(PAIR)
+        assert not conversations.in_use(PAIR)
+        store.down = False
+        conversations.close(await conversations.open(PAIR))
+
+    play(scene)
+
+
+def test_a_process_that_ends_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    """What the store never took is named as lost."""
+
+    async def scene(store: Recorder, conversations: Conversations) -> None:
+        conversation = await conversations.open(PAIR)
+        store.down = True
+        conversation.journal.submit(lambda: store.load(PAIR))
+        conversations.close(conversation)
+
+    play(scene)
+    assert "a/u: not stored" in caplog.text

@@ -1,0 +1,57 @@
+"""What a model is shown: stable bytes, utterances asked for, history as it was heard."""
+
+import json
+
+import msgspec
+
+from tests.turns import spec
+from voice_agent.agent import Agent, Block
+from voice_agent.messages import Message, ToolCall
+from voice_agent.prompt import UTTERANCE_FIELD, build_prompt, provider_arguments, provider_text
+
+
+def test_blocks_with_a_value_are_in_the_system_text() -> None:
+    """Empty ones take no tokens; a given block replaces the default of its label, in its place."""
+    blocks = (Block(label="facts", value="Rain."), Block(label="persona", value="You are Ada."))
+    agent = Agent(id="a", name="A", system="Be brief.", blocks=blocks)
+    assert build_prompt(agent, "m", {}).system == (
+        "Be brief.\n\n<persona>\nYou are Ada.\n</persona>\n\n<facts>\nRain.\n</facts>"
+    )
+
+
+def test_every_tool_that_speaks_asks_for_its_utterance_first() -> None:
+    """It is the first property and required; a silent tool keeps its schema as it is."""
+    loud, quiet = spec("loud"), spec("quiet", say=False)
+    offered = build_prompt(Agent(id="a", name="A"), "m", {"loud": loud, "quiet": quiet}).tools
+    assert next(iter(offered[0].parameters["properties"])) == UTTERANCE_FIELD
+    assert offered[0].parameters["required"] == [UTTERANCE_FIELD]
+    assert offered[1] == quiet.schema
+    assert UTTERANCE_FIELD not in loud.schema.parameters["properties"]
+
+
+def test_a_tool_can_word_its_own_hint() -> None:
+    """What to say depends on what it does."""
+    hinted = build_prompt(Agent(id="a", name="A"), "m", {"x": spec("x", utterance_hint="Say goodbye.")}).tools[0]
+    assert hinted.parameters["properties"][UTTERANCE_FIELD]["description"] == "Say goodbye."
+
+
+def test_arguments_go_back_with_the_utterance_as_it_was_heard() -> None:
+    """First, and as valid JSON whatever is in it."""
+    call = ToolCall("c", "look", '{"q":"x"}', utterance='Say "hi"\n', heard='Say "')
+    assert list(json.loads(provider_arguments(call)).items()) == [(UTTERANCE_FIELD, 'Say "'), ("q", "x")]
+    assert json.loads(provider_arguments(msgspec.structs.replace(call, arguments="{}"))) == {UTTERANCE_FIELD: 'Say "'}
+    assert provider_arguments(ToolCall("c", "look", '{"q":"x"}')) == '{"q":"x"}'
+
+
+def test_unsettled_speech_goes_back_as_it_was_generated() -> None:
+    """Within its turn the model is told what it said."""
+    assert provider_text(Message("assistant", "Hello.", 0.0)) == "Hello."
+
+
+def test_an_interruption_is_marked_in_the_text_or_told_by_the_results() -> None:
+    """A message with calls and nothing heard stays without text."""
+    message = Message("assistant", "Hello.", 0.0, heard="Hel", interrupted=True)
+    assert provider_text(message) == "Hel [interrupted here]"
+    assert provider_text(msgspec.structs.replace(message, heard="")) == "[interrupted before anything was heard]"
+    calls = (ToolCall("c", "look", "{}"),)
+    assert provider_text(msgspec.structs.replace(message, heard="", tool_calls=calls)) == ""
