@@ -11,7 +11,8 @@ from tests.turns import FINISHED, TOOLS, Bench, call, check_valid_for_providers,
 from voice_agent import events as ev
 from voice_agent.messages import Message, Opaque
 from voice_agent.prompt import provider_arguments, provider_text
-from voice_agent.turn import ACCEPTS, IllegalEventError, Output, State, Turn
+from voice_agent.turn import Output, Turn
+from voice_agent.turn_states import ACCEPTS, IllegalEventError, State
 
 
 def test_a_plain_turn_streams_and_ends_once() -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from voice_agent.heard import SPEAKING_RATE
 from voice_agent.journal import Journal
-from voice_agent.messages import Message
-from voice_agent.store.base import ConversationStore, Pair, TurnRef
+from voice_agent.messages import Message, TurnRecord
+from voice_agent.store.base import ConversationStore, Fenced, Pair, StoreDown, StoreError, TurnRef
 from voice_agent.turn import Turn
 
 log = logging.getLogger(__name__)
@@ -42,13 +42,26 @@ class Conversation:
         self.sessions = 0
         self.memory_version = 0
         self._tails: dict[str, Tail] = {}
+        self._keys: set[str] = set()
+        self._adopted: list[TurnRecord] = []
 
     async def load(self) -> None:
         """Take up what is stored."""
         snapshot = await self.store.load(self.pair)
         self.window = tuple(message for turn in snapshot.turns for message in turn.messages)
         self.memory_version = snapshot.memory_version
+        self._keys = {turn.key for turn in snapshot.turns}
         self.loaded = True
+        for record in self._adopted:
+            self.adopt(record)
+
+    def adopt(self, record: TurnRecord) -> None:
+        """A turn that died elsewhere was stored: it enters the window, unless what was loaded had it already."""
+        if not self.loaded:
+            self._adopted.append(record)
+        elif record.key not in self._keys:
+            self._keys.add(record.key)
+            self.append(record.messages)
 
     def append(self, messages: tuple[Message, ...]) -> None:
         """Settled messages enter the window."""
@@ -78,7 +91,16 @@ class Conversation:
         messages = tail.settled()
         if messages != tail.stored:
             tail.stored = messages
-            self.journal.submit(lambda: self.store.commit_heard(tail.ref, messages))
+            self.journal.submit(lambda: self._commit_heard(tail.ref, messages))
+
+    async def _commit_heard(self, ref: TurnRef, messages: tuple[Message, ...]) -> None:
+        try:
+            await self.store.commit_heard(ref, messages)
+        except (StoreDown, Fenced):
+            raise
+        except StoreError as fault:
+            # Refused for good, by a store that lost the turn: no turn behind it shall wait for that.
+            log.warning("what was heard of a turn is not kept: %s", fault)
 
     def freeze(self) -> None:
         """The next request is about to be sent: what it says of heard speech stays said."""
@@ -146,10 +168,10 @@ class Conversations:
         else:
             del self._open[conversation.pair]
 
-    def adopt(self, pair: Pair, messages: tuple[Message, ...]) -> None:
+    def adopt(self, pair: Pair, record: TurnRecord) -> None:
         """A turn of the pair that died elsewhere was closed here: a live session must know of it too."""
         if pair in self._open:
-            self._open[pair].append(messages)
+            self._open[pair].adopt(record)
 
     async def _write(self, conversation: Conversation) -> None:
         while conversation.sessions or conversation.journal.holds:

@@ -33,7 +33,7 @@ async def close_orphans(store: ConversationStore, conversations: Conversations, 
             continue
         record = close_orphan(adopted, at)
         await store.commit_turn(adopted.ref, record)
-        conversations.adopt(adopted.ref.pair, record.messages)
+        conversations.adopt(adopted.ref.pair, record)
         log.warning("closed a turn whose process died: %s", adopted.ref.key)
         closed += 1
     return closed

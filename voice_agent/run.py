@@ -14,7 +14,8 @@ from voice_agent.clock import Clock
 from voice_agent.llm.base import Model
 from voice_agent.messages import ModelRequest
 from voice_agent.tools.base import ToolRunner
-from voice_agent.turn import Output, State, Turn, TurnInput
+from voice_agent.turn import Output, Turn
+from voice_agent.turn_states import State, TurnInput
 
 log = logging.getLogger(__name__)
 

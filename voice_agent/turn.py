@@ -1,10 +1,9 @@
 """One turn as a state machine without IO: events in, what to tell and what to do out; no await, no clock.
 
 THINKING: the model streams a reply (calls may run already). ACTING: the reply is complete, calls are still running.
-ENDED: over; whatever still comes is dropped by rule. Which input each state takes is the table `ACCEPTS`.
+ENDED: over; whatever still comes is dropped by rule. The table is in `turn_states`.
 """
 
-from enum import Enum, auto
 from typing import assert_never
 
 import msgspec
@@ -15,29 +14,9 @@ from voice_agent.messages import Message, Opaque, Usage
 from voice_agent.step import Call, CallState, Step
 from voice_agent.stopwatch import Stopwatch
 from voice_agent.turn_setup import TurnSetup
+from voice_agent.turn_states import ACCEPTS, LEADS_TO, IllegalEventError, State, TurnInput
 
-
-class State(Enum):
-    """Where a turn stands."""
-
-    THINKING = auto()
-    ACTING = auto()
-    ENDED = auto()
-
-
-class IllegalEventError(Exception):
-    """An event came in a state that does not take it: a fault in the caller."""
-
-
-TurnInput = ev.ModelEvent | ev.UserSpoke | ev.UserInterrupted | ev.PlaybackMoved | ev.ToolReturned | ev.UserLeft
 Output = ev.TurnEvent | ev.Effect
-
-_FROM_USER = (ev.UserSpoke, ev.UserInterrupted, ev.PlaybackMoved, ev.UserLeft, ev.ToolReturned)
-ACCEPTS: dict[State, tuple[type, ...]] = {
-    State.THINKING: (*_FROM_USER, ev.TextDelta, ev.ToolCallDelta, Opaque, ev.ModelFinished, ev.ModelFailed),
-    State.ACTING: _FROM_USER,
-    State.ENDED: (),
-}
 
 _CUT_SHORT: dict[str, ev.EndReason] = {"length": "max_tokens", "content_filter": "content_filter", "refusal": "refusal"}
 _NO_MORE = "Not run: no more tool calls are allowed in this turn. Answer with what you have."
@@ -94,7 +73,8 @@ class Turn:
             case ev.ModelFinished():
                 return self._on_finished(event, now)
             case ev.ModelFailed():
-                return self._on_failed(event, now)
+                failed = ev.Failed("provider", event.error, event.retryable, self.setup.turn_id)
+                return [failed, *self._end("llm_api_error", now, notice=self.setup.failure_notice)]
             case ev.ToolReturned():
                 return self._on_result(event, now)
             case ev.UserSpoke():
@@ -166,7 +146,7 @@ class Turn:
         return out + (self._admit(now) if call.read else [])
 
     def _on_finished(self, event: ev.ModelFinished, now: float) -> list[Output]:
-        self.state = State.ACTING
+        self._enter(State.ACTING)
         self._usage += event.usage or Usage(steps=1)
         self._step.close()
         if event.reason in _CUT_SHORT:
@@ -174,10 +154,6 @@ class Turn:
         if not self._step.calls:
             return self._end("max_steps" if self._is_last_step else "end_turn", now)
         return self._admit(now)
-
-    def _on_failed(self, event: ev.ModelFailed, now: float) -> list[Output]:
-        failed = ev.Failed("provider", event.error, event.retryable, self.setup.turn_id)
-        return [failed, *self._end("llm_api_error", now, notice=self.setup.failure_notice)]
 
     # ---- calls ----
 
@@ -224,7 +200,7 @@ class Turn:
             return [saved, *self._end("tool_rule", now, hang_up=any(spec.hangs_up for spec in exits))]
         if last:
             return [saved, *self._end("max_steps", now)]
-        self.state = State.THINKING
+        self._enter(State.THINKING)
         return [saved, *self._call_model(now)]
 
     # ---- the user ----
@@ -238,7 +214,8 @@ class Turn:
         text = event.text if corrected else f"{first.text} {event.text}"
         self.opening = (*self.opening[:-1], msgspec.structs.replace(first, text=text))
         self.revision = event.revision if corrected else self.revision + 1
-        self._step, self.state = Step(), State.THINKING
+        self._step = Step()
+        self._enter(State.THINKING)
         return [ev.StopWork(), *self._call_model(now)]
 
     # ---- the end ----
@@ -265,7 +242,7 @@ class Turn:
             self._step.add_text(notice)
             out += [self._say(notice, "notice", Slot(self._steps), now), ev.Flushed(self.setup.turn_id, "notice")]
             self._keep_step(now)
-        self.state = State.ENDED
+        self._enter(State.ENDED)
         out += [ev.TurnSpoken(self.setup.turn_id), self._ended(reason, hang_up=hang_up)]
         return [ev.StopWork(frozenset(kept)), *out]
 
@@ -286,6 +263,11 @@ class Turn:
         return self.opening + self.ledger.settle(self._done, interrupted=interrupted)
 
     # ---- bits ----
+
+    def _enter(self, state: State) -> None:
+        if state is not self.state and state not in LEADS_TO[self.state]:
+            raise IllegalEventError(f"{self.state.name} does not lead to {state.name}")
+        self.state = state
 
     @property
     def _is_last_step(self) -> bool:
