@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from socket import gethostname
 
 import uvicorn
 from fastapi import FastAPI
@@ -57,10 +58,14 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with listen(settings.host, settings.port) as bound:
         async with attached(settings) as connection, Http() as http:
-            place = f"{settings.host}:{bound.getsockname()[1]}"
+            # With the machine's name: on a shared store, the same port on two machines is two places.
+            place = f"{gethostname()}/{settings.host}:{bound.getsockname()[1]}"
             gateway = Gateway(settings, connection, http, Owner(place, secrets.token_hex(8)), SystemClock())
             await gateway.prepare()
-            server = _server(settings, gateway.app)
+            # What is alive now lives as long as the process: a full collection need not walk it again.
+            gc.collect()
+            gc.freeze()
+            server = build_server(settings, gateway.app)
             async with asyncio.TaskGroup() as tasks:
                 serving = tasks.create_task(server.serve(sockets=[bound]))
                 running = tasks.create_task(gateway.run())
@@ -95,11 +100,11 @@ class Gateway:
             raise ConfigError(f"VOICE_MODEL: {fault}")
         refuse_open_door(self._settings.host, await self._doors.has_key())
         await self._store.beat(self._owner, self._settings.lease_ms)
-        await close_orphans(self._store, self._conversations, self._owner, self._clock.wall())
-        await self._directory.write_agent(DEMO.id, DEMO.document(), 0)
-        # What is alive now lives as long as the process: a full collection need not walk it again.
-        gc.collect()
-        gc.freeze()
+        # What this place left open in its last life is closed now. Others get a lease's time to say that they live: a
+        # store that was away has let all their leases run out.
+        await close_orphans(self._store, self._conversations, self._clock.wall(), self._owner.slot)
+        if not await self._directory.list_agents("", 1):
+            await self._directory.write_agent(DEMO.id, DEMO.document(), 0)
 
     async def run(self) -> None:
         """Until `close`."""
@@ -118,12 +123,16 @@ class Gateway:
 
     async def _keep_alive(self) -> None:
         """Renew the lease, and close what other processes left open when theirs ran out."""
+        lease_s = self._settings.lease_ms / 1000
+        steady_since = self._clock.now()
         while True:
-            await asyncio.sleep(self._settings.lease_ms / 3000)
+            await asyncio.sleep(lease_s / 3)
             try:
                 await self._store.beat(self._owner, self._settings.lease_ms)
-                await close_orphans(self._store, self._conversations, self._owner, self._clock.wall())
+                if self._clock.now() - steady_since > lease_s:
+                    await close_orphans(self._store, self._conversations, self._clock.wall())
             except StoreError as fault:
+                steady_since = self._clock.now()
                 log.warning("the lease was not renewed: %s", fault)
 
     def _collaborators(self) -> Collaborators:
@@ -166,7 +175,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(settings: Settings, app: FastAPI) -> _Server:
+def build_server(settings: Settings, app: FastAPI) -> uvicorn.Server:
+    """The server that answers for the process: its limits are the settings', and signals are not its business."""
     config = uvicorn.Config(
         app,
         lifespan="off",

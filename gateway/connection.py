@@ -10,7 +10,7 @@ from gateway import errors
 from gateway.auth import Doors
 from gateway.dialects import native
 from gateway.dialects.base import FrameError
-from gateway.errors import Forbidden, InvalidRequest, problem_response
+from gateway.errors import Forbidden, Gone, InvalidRequest, problem_response
 from gateway.sessions import LiveSession, Sessions
 from voice_agent import events as ev
 from voice_agent.agent import Fault
@@ -19,6 +19,8 @@ from voice_agent.config import Settings
 from voice_agent.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
+_CLOSE_S = 1.0
+_MOST_DIGITS = 15
 
 
 class _Closing(Exception):
@@ -53,11 +55,19 @@ class SessionSocket:
             await _refuse(socket, refusal)
             return
         async with self._sessions.attached(live) as fenced:
+            try:
+                # Read only now: until the older socket had let go, it may have sent more.
+                missed = None if seq is None else live.replay.after(seq)
+            except Gone as fault:
+                await _refuse(socket, problem_response(fault))
+                return
             offered = socket.scope.get("subprotocols", [])
             await socket.accept(native.SUBPROTOCOL if native.SUBPROTOCOL in offered else None)
-            # Read only now: until the older socket had let go, it may have sent more.
-            missed = None if seq is None else live.replay.after(seq)
-            await self._converse(socket, live, missed, fenced)
+            try:
+                await self._converse(socket, live, missed, fenced)
+            except Exception:
+                log.exception("a connection failed")
+                await _close(socket, errors.CLOSE_INTERNAL, "internal error")
 
     async def _admit(self, socket: WebSocket) -> tuple[LiveSession, int | None]:
         """The session, and for a client that comes back the last event it has seen."""
@@ -69,7 +79,7 @@ class SessionSocket:
         user = caller.enter(agent_id, query.get("user"))
         token = query.get("resume")
         if token is not None:
-            live = self._sessions.find(agent_id, query.get("user"), token)
+            live = self._sessions.find(agent_id, caller.user or query.get("user"), token)
             seq = _number(query.get("last_seq", "0"))
             live.replay.after(seq)
             return live, seq
@@ -103,10 +113,10 @@ class SessionSocket:
         for frame in missed or ():
             await self._send(socket, frame)
         while live.ended is None:
-            event = await live.outbox.get()
-            if isinstance(event, ev.SessionEnded):
-                live.ended = event.reason
-            await self._send(socket, live.replay.record(event))
+            item = await live.outbox.get()
+            if isinstance(item, ev.SessionEnded):
+                live.ended = item.reason
+            await self._send(socket, item if isinstance(item, str) else live.replay.record(item))
         live.told = True
         raise _Closing(*_goodbye(live.ended))
 
@@ -126,7 +136,7 @@ class SessionSocket:
             allowance, filled_at = min(rate * 2, allowance + (now - filled_at) * rate) - 1, now
             if allowance < 0:
                 raise _Closing(errors.CLOSE_TOO_MANY, f"more than {rate:g} messages a second")
-            await self._take(socket, live, text)
+            self._take(live, text)
 
     async def _receive(self, socket: WebSocket) -> str:
         try:
@@ -141,7 +151,7 @@ class SessionSocket:
             raise _Closing(errors.CLOSE_BINARY, "frames are text")
         return str(text)
 
-    async def _take(self, socket: WebSocket, live: LiveSession, text: str) -> None:
+    def _take(self, live: LiveSession, text: str) -> None:
         started = self._clock.now()
         try:
             taken = native.decode(text, self._settings.max_text_chars)
@@ -150,7 +160,7 @@ class SessionSocket:
             return
         for event in taken:
             if isinstance(event, native.Ping):
-                await self._send(socket, native.pong(event))
+                live.outbox.answer(native.pong(event))
             else:
                 live.session.handle(event)
             if isinstance(event, ev.UserInterrupted):
@@ -171,8 +181,12 @@ async def _refuse(socket: WebSocket, refusal: Response) -> None:
 
 
 async def _close(socket: WebSocket, code: int, reason: str) -> None:
+    """Not for ever: a client that reads nothing, or is no longer there, must not keep its place from its successor."""
     try:
-        await socket.close(code, reason)
+        async with asyncio.timeout(_CLOSE_S):
+            await socket.close(code, reason)
+    except TimeoutError:
+        log.info("the client did not read the end of its connection")
     except (WebSocketDisconnect, OSError, RuntimeError):
         log.debug("the client had closed already")
 
@@ -190,7 +204,7 @@ def _goodbye(reason: str) -> tuple[int, str]:
 
 
 def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
         raise InvalidRequest(Fault("/query/last_seq", "the number of the last event seen, 0 or more"))
     return int(text)
 

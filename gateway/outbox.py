@@ -17,7 +17,7 @@ class Outbox:
     """
 
     def __init__(self, observe: Callable[[ev.TurnEvent], None]) -> None:
-        self._events: deque[ev.TurnEvent] = deque()
+        self._events: deque[ev.TurnEvent | str] = deque()
         self._filled = asyncio.Event()
         self._observe = observe
         self.overflowing = asyncio.Event()
@@ -31,14 +31,15 @@ class Outbox:
     def emit(self, event: ev.TurnEvent) -> None:
         """Send after what was emitted before."""
         self._observe(event)
-        self._events.append(event)
-        self._filled.set()
-        if len(self._events) > self._most:
-            self.overflowing.set()
+        self._put(event)
+
+    def answer(self, frame: str) -> None:
+        """Send a frame as it is: one that is no event of the session's and bears no number."""
+        self._put(frame)
 
     def recall(self, turn_id: str) -> int:
         """Take back the turn's unsent speech; returns its length in code points."""
-        kept: deque[ev.TurnEvent] = deque()
+        kept: deque[ev.TurnEvent | str] = deque()
         recalled = 0
         for event in self._events:
             if isinstance(event, ev.Spoke) and event.turn_id == turn_id:
@@ -48,9 +49,15 @@ class Outbox:
         self._events = kept
         return recalled
 
-    async def get(self) -> ev.TurnEvent:
-        """The next event; nothing is lost if this is cancelled."""
+    async def get(self) -> ev.TurnEvent | str:
+        """The next event or answer; nothing is lost if this is cancelled."""
         while not self._events:
             self._filled.clear()
             await self._filled.wait()
         return self._events.popleft()
+
+    def _put(self, item: ev.TurnEvent | str) -> None:
+        self._events.append(item)
+        self._filled.set()
+        if len(self._events) > self._most:
+            self.overflowing.set()

@@ -18,6 +18,7 @@ from gateway.supervisor import Child, Supervisor
 from voice_agent.clock import SystemClock
 from voice_agent.config import Settings
 from voice_agent.store.attach import attached
+from voice_agent.store.base import StoreDown, StoreError
 from voice_agent.store.connection import Connection
 from voice_agent.store.directory import RedisDirectory
 from voice_agent.store.server import read_health
@@ -25,6 +26,7 @@ from voice_agent.store.server import read_health
 PROGRAM = "voice-gateway"
 GATEWAY_GRACE_S = 8.0
 WORKER_GRACE_S = 2.0
+MIND_STORE_S = 1.0
 POLL_S = 0.05
 POLL_TIMEOUT_S = 2.0
 log = logging.getLogger(__name__)
@@ -41,9 +43,10 @@ async def serve(settings: Settings) -> int:
     async with attached(settings) as connection:
         facts = await _facts(settings, url_of(settings.host, port), connection)
         async with asyncio.TaskGroup() as group:
-            announcing = group.create_task(_announce(facts))
+            beside = (group.create_task(_announce(facts)), group.create_task(_mind_store(settings, connection)))
             code = await supervisor.run()
-            announcing.cancel()
+            for task in beside:
+                task.cancel()
     return code
 
 
@@ -76,6 +79,27 @@ def _command() -> str:
         return f"{sys.executable} -m gateway"
     found = shutil.which(PROGRAM)
     return PROGRAM if found and Path(found).samefile(called) else os.path.relpath(called)
+
+
+async def _mind_store(settings: Settings, connection: Connection) -> None:
+    """A killed embedded server is restarted by its keeper; one killed with its keeper, by attaching anew, for all.
+
+    A server of the user's own is theirs to restart.
+    """
+    while settings.redis_url is None:
+        await asyncio.sleep(MIND_STORE_S)
+        try:
+            await connection.call("PING")
+        except StoreDown:
+            await _attach_again(settings)
+
+
+async def _attach_again(settings: Settings) -> None:
+    try:
+        async with attached(settings):
+            log.info("the store was away and answers again")
+    except StoreError as fault:
+        log.warning("the store is away: %s", fault)
 
 
 async def _announce(facts: Facts) -> None:

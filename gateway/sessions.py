@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from gateway.dialects import native
 from gateway.errors import Conflict, Gone, NotFound
 from gateway.outbox import Outbox
 from gateway.replay import Replay
 from voice_agent import events as ev
-from voice_agent.agent import Agent
+from voice_agent.agent import Agent, describe, faults_of
 from voice_agent.clock import Clock
 from voice_agent.conversation import Conversation, Conversations
 from voice_agent.llm.catalogue import Catalogue
@@ -21,8 +23,9 @@ from voice_agent.session import Session, Wiring
 from voice_agent.store.base import ConversationStore, Directory, Owner, Pair
 from voice_agent.telemetry import Telemetry
 from voice_agent.tools.base import ToolRunner, TurnContext
-from voice_agent.tools.registry import ToolRegistry
+from voice_agent.tools.registry import ToolRegistry, UnknownToolError
 
+_LEAVING_S = 4.0
 log = logging.getLogger(__name__)
 
 
@@ -71,6 +74,7 @@ class Sessions:
         self._tasks: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
         self._over = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Until `stop`; returns when every session has ended."""
@@ -78,6 +82,10 @@ class Sessions:
             await self._stopping.wait()
             for live in list(self._live.values()):
                 live.session.handle(ev.UserLeft("going_away"))
+            late = (await asyncio.wait(self._running, timeout=_LEAVING_S))[1] if self._running else set()
+            for task in late:
+                log.warning("%s: a tool was still running and is cut off", task.get_name())
+                task.cancel()
         self._over.set()
 
     async def stop(self) -> None:
@@ -90,26 +98,37 @@ class Sessions:
         row = await self._parts.directory.read_agent(agent_id)
         if row is None:
             raise NotFound(f"there is no agent {agent_id!r}")
-        return Agent.model_validate_json(row.document)
+        try:
+            return Agent.model_validate_json(row.document)
+        except ValidationError as fault:
+            raise Conflict(f"agent {agent_id!r} cannot be used: {describe(faults_of(fault.errors()))}") from None
 
     async def open(self, agent: Agent, user: str) -> LiveSession:
         """A new session. Raises Conflict if the user is in a call and may not have two, ModelError, StoreError."""
         parts, pair = self._parts, Pair(agent.id, user)
-        if agent.second_session == "refuse" and parts.conversations.in_use(pair):
-            raise Conflict(f"user {user!r} is in a call with this agent already")
         if self._tasks is None or self._stopping.is_set():
             raise Gone("this process is going away")
         session_id = secrets.token_hex(8)
         wiring = self._wiring(agent, user, session_id)
-        epoch = await parts.store.open_session(pair, session_id, parts.owner)
         conversation = await parts.conversations.open(pair)
+        try:
+            epoch = await parts.store.open_session(pair, session_id, parts.owner)
+        except BaseException:
+            parts.conversations.close(conversation)
+            raise
+        # Nothing may come between this question and the session, which is the pair's call from then on.
+        if agent.second_session == "refuse" and conversation.calls:
+            parts.conversations.close(conversation)
+            raise Conflict(f"user {user!r} is in a call with this agent already")
         outbox = Outbox(parts.telemetry.observe)
         session = Session(session_id, epoch, wiring, conversation, outbox)
         live = LiveSession(session, outbox, agent.id)
         self._live[live.resume_token] = live
         if agent.greeting:
             session.handle(ev.SayRequested(agent.greeting, kind="greeting"))
-        self._tasks.create_task(self._run(live, conversation), name=f"session {session_id}")
+        task = self._tasks.create_task(self._run(live, conversation), name=f"session {session_id}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         return live
 
     def find(self, agent_id: str, user: str | None, token: str) -> LiveSession:
@@ -152,6 +171,7 @@ class Sessions:
             await live.session.run()
         except Exception:
             log.exception("session %s failed", live.session.id)
+            live.session.handle(ev.UserLeft("internal"))  # its turn ends, and is stored, all the same
             live.outbox.emit(ev.SessionEnded("internal"))
         finally:
             self._parts.conversations.close(conversation)
@@ -160,7 +180,10 @@ class Sessions:
     def _wiring(self, agent: Agent, user: str, session_id: str) -> Wiring:
         parts = self._parts
         model_name = agent.model or parts.default_model
-        tools = parts.tools.specs(agent.tools)
+        try:
+            tools = parts.tools.specs(agent.tools)
+        except UnknownToolError as fault:
+            raise Conflict(f"agent {agent.id!r} cannot be used: {fault}") from None
         _, _, name = model_name.partition("/")
 
         def runner(turn_id: str) -> ToolRunner:

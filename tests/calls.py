@@ -100,7 +100,7 @@ class World:
         self.store = Recorder(self.clock)
         self.model = ScriptedModel(*(replies or ([ev.TextDelta("Hello."), ev.ModelFinished("stop")],)))
         self.agent = Agent(id="a", name="A", **agent)
-        self.conversations = Conversations(SlowStore(self.store))  # type: ignore[arg-type]
+        self.conversations = Conversations(SlowStore(self.store))
         self.ears: list[Ear] = []
         self.sessions: list[Session] = []
         self.spoken: list[str] = []

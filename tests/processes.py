@@ -17,7 +17,6 @@ import aiohttp
 from tests.commands import environment, started
 from tests.stores import gone
 from voice_agent.clock import SystemClock
-from voice_agent.messages import TurnRecord
 from voice_agent.store.base import Pair
 from voice_agent.store.connection import Connection
 from voice_agent.store.keys import journal, open_turns
@@ -29,17 +28,19 @@ REST_S = 0.01
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], what: str, patience_s: float = PATIENCE_S) -> None:
-    """Look again and again until a condition holds; AssertionError naming it at the deadline.
-
-    It rests between looks, because the processes that it waits for need the processor.
-    """
+    """Look again and again, with rests between, until a condition holds; AssertionError naming it at the deadline."""
     clock = SystemClock()
     deadline = clock.now() + patience_s
     while not await holds():
         assert clock.now() < deadline, f"waited {patience_s:g} s in vain: {what}"
-        rested = asyncio.Event()
-        asyncio.get_running_loop().call_later(REST_S, rested.set)
-        await rested.wait()
+        await rest()
+
+
+async def rest() -> None:
+    """Let the processes work for a moment."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(REST_S, over.set)
+    await over.wait()
 
 
 class Served:
@@ -145,10 +146,9 @@ def command(pid: int) -> list[str]:
     return []
 
 
-def naming(text: str) -> list[list[str]]:
-    """The commands of all living processes that name `text`."""
-    found = (command(int(name)) for name in os.listdir("/proc") if name.isdecimal())
-    return [words for words in found if text in " ".join(words)]
+async def none_names(text: str) -> bool:
+    """Whether no living process has `text` in its command."""
+    return not any(text in " ".join(command(int(name))) for name in os.listdir("/proc") if name.isdecimal())
 
 
 async def all_gone(pids: list[int]) -> bool:
@@ -169,10 +169,11 @@ async def server_of(data: Path) -> int:
         return int((await connection.call("INFO", "server"))["process_id"])
 
 
-async def log_of(data: Path, user: str) -> tuple[TurnRecord, ...]:
-    """The turns in the user's log with the demo agent."""
+async def endings(data: Path, user: str) -> list[tuple[str, str]]:
+    """The turns in the user's log with the demo agent, and how each ended."""
     async with aclosing(_connection(data)) as connection:
-        return (await RedisConversations(connection).load(Pair("demo", user))).turns
+        log = await RedisConversations(connection).load(Pair("demo", user))
+    return [(turn.turn_id, turn.reason) for turn in log.turns]
 
 
 async def journalled(data: Path, user: str) -> list[set[str]]:

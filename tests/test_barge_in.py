@@ -103,10 +103,14 @@ def check(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "cut", [ev.UserInterrupted(ev.Mark(chars=4)), ev.UserInterrupted(), ev.UserSpoke("stop"), ev.UserLeft()],
-    ids=["heard", "unmarked", "words", "hang-up"],
+    "cut",
+    [
+        [ev.UserInterrupted(ev.Mark(chars=4))], [ev.UserInterrupted()], [ev.UserSpoke("stop")], [ev.UserLeft()],
+        [ev.UserInterrupted(), ev.UserSpoke("stop")],
+    ],
+    ids=["heard", "unmarked", "words", "hang-up", "cut and words"],
 )  # fmt: skip
-def test_a_barge_in_at_every_await_point_leaves_everything_whole(cut: ev.UserEvent) -> None:
+def test_a_barge_in_at_every_await_point_leaves_everything_whole(cut: list[ev.UserEvent]) -> None:
     """One end per turn, silence after it, a history that any provider takes; and every await point was visited."""
     quiet = Watch()
     check(play(quiet))
@@ -116,7 +120,8 @@ def test_a_barge_in_at_every_await_point_leaves_everything_whole(cut: ev.UserEve
 
         def act() -> None:
             if WORLDS[-1].sessions:
-                say(WORLDS[-1].sessions[0], cut)
+                for event in cut:
+                    say(WORLDS[-1].sessions[0], event)
 
         watch = Watch(number, act)
         check(play(watch))

@@ -5,7 +5,7 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from gateway import errors
-from gateway.errors import Told, problem_response, rule_for, told
+from gateway.errors import problem_response, rule_for
 from voice_agent.agent import Fault, InvalidAgentError
 from voice_agent.llm.base import ModelError
 from voice_agent.store.base import Fenced, StoreDown, StoreError
@@ -16,9 +16,9 @@ class OddStoreError(StoreDown):
 
 
 def test_the_close_codes_are_the_protocols() -> None:
-    """Every close code of protocol.md has a name and its number."""
+    """Each that we send ourselves has a name and its number."""
     codes = {name: value for name, value in vars(errors).items() if name.startswith("CLOSE_")}
-    assert sorted(codes.values()) == [1000, 1001, 1003, 1009, 1011, 1013, 4401, 4408, 4409, 4429, 4430]
+    assert sorted(codes.values()) == [1000, 1001, 1003, 1011, 4408, 4409, 4429, 4430]
 
 
 @pytest.mark.parametrize(
@@ -69,22 +69,6 @@ def test_headers_say_how_to_go_on() -> None:
     assert problem_response(errors.Unauthorized("no")).headers["www-authenticate"] == "Bearer"
     assert int(problem_response(StoreDown("away")).headers["retry-after"]) > 0
     assert problem_response(HTTPException(405, headers={"Allow": "GET"})).headers["allow"] == "GET"
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (StoreDown("x"), Told("store", "the store cannot be reached just now", True, None)),
-        (Fenced("x"), Told("store", "a newer attach has taken this session over", False, 4409)),
-        (ModelError("no key"), Told("provider", "no key", False, None)),
-        (errors.Unauthorized("expired"), Told("bad_field", "expired", False, 4401)),
-        (errors.NotFound("no such turn"), Told("unknown_id", "no such turn", False, None)),
-        (RuntimeError("hunter2"), Told("internal", "something went wrong in the gateway", False, 1011)),
-    ],
-)
-def test_a_socket_client_is_told_what_it_needs(error: Exception, expected: Told) -> None:
-    """Code, words, whether to try again, and whether the session is over."""
-    assert told(error) == expected
 
 
 def test_every_refusal_has_a_row_of_its_own() -> None:

@@ -55,6 +55,24 @@ def test_an_interruption_counts_from_the_last_mark_at_speaking_rate() -> None:
     assert len(ledger.heard) == 25
 
 
+def test_silence_between_two_pieces_is_not_counted_as_speech() -> None:
+    """An utterance, a slow tool, then the answer: the answer's voice begins with the answer."""
+    ledger = Ledger()
+    ledger.spoke(Slot(0, "c"), "One moment, please.", 0.0)
+    ledger.spoke(Slot(1), "x" * 120, 10.0)
+    ledger.interrupt(None, unsent=0, now=11.0)
+    assert ledger.heard == "One moment, please." + "x" * 15
+
+
+def test_pieces_that_come_faster_than_they_are_spoken_are_one_speech() -> None:
+    """The voice goes on where it is, not where the last piece began."""
+    ledger = Ledger()
+    for i in range(10):
+        ledger.spoke(TEXT, "x" * 15, i / 10)
+    ledger.interrupt(None, unsent=0, now=2.0)
+    assert len(ledger.heard) == 30
+
+
 def test_code_points_are_counted_and_not_bytes() -> None:
     """A flag of two code points can be heard by half."""
     ledger = said("äöü🎉🇩🇪")

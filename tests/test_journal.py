@@ -22,6 +22,8 @@ class Shelf:
             raise StoreDown("away")
         if name == "fenced":
             raise Fenced("newer owner")
+        if name == "broken":
+            raise TypeError("cannot be encoded")
         self.taken.append(name)
 
 
@@ -39,15 +41,18 @@ def test_writes_keep_their_order_through_an_outage() -> None:
 
 
 def test_each_write_is_told_whether_it_was_stored() -> None:
-    """A fenced one is given up at once, and those after it are tried all the same."""
+    """One that can never succeed is given up at once, and those after it are tried all the same."""
 
     async def main() -> None:
         shelf, journal = Shelf(), Journal()
-        told: list[tuple[str, bool]] = []
-        for name in ("fenced", "b"):
-            journal.submit(lambda name=name: shelf.put(name), lambda stored, name=name: told.append((name, stored)))  # type: ignore[misc]
+        told: list[tuple[str, str]] = []
+        for name in ("fenced", "broken", "b"):
+            journal.submit(
+                lambda name=name: shelf.put(name),  # type: ignore[misc]
+                lambda fault, name=name: told.append((name, type(fault).__name__)),  # type: ignore[misc]
+            )
         await journal.flush()
-        assert told == [("fenced", False), ("b", True)]
+        assert told == [("fenced", "Fenced"), ("broken", "TypeError"), ("b", "NoneType")]
 
     run(main())
 

@@ -131,6 +131,148 @@ def test_two_finals_in_one_breath_are_one_turn() -> None:
     call(world, caller)
 
 
+def test_a_correction_of_one_of_two_merged_texts_replaces_that_one() -> None:
+    """And no other; later words still join."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("book", turn_id="t1"))
+        session.handle(ev.UserSpoke("a tabel", turn_id="t2"))
+        await asyncio.sleep(0.05)
+        session.handle(ev.UserSpoke("a table", turn_id="t2", revision=1))
+        session.handle(ev.UserSpoke("a table", turn_id="t2", revision=1))
+        session.handle(ev.UserSpoke("for two", turn_id="t3"))
+        await asyncio.sleep(1)
+        assert world.model.requests[-1].turn[0].text == "book a table for two"
+
+    call(world, caller)
+    assert [message.text for message in run(world.history())] == ["book a table for two", "Fine."]
+
+
+def test_an_interruption_and_new_words_in_one_breath_are_both_taken() -> None:
+    """Even before the turn they cut into has begun: nothing that was said is lost."""
+    world = World(SLOW, QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("count", turn_id="t1"))
+        session.handle(ev.UserInterrupted())
+        session.handle(ev.UserSpoke("book a table", turn_id="t2"))
+        await asyncio.sleep(5)
+        assert (ear.ended("t1").reason, ear.ended("t1").generated) == ("interrupted", "")
+        assert ear.ended("t2").reason == "end_turn"
+
+    call(world, caller)
+    assert [message.text for message in run(world.history()) if message.role == "user"] == ["count", "book a table"]
+
+
+def test_a_revision_is_taken_once_while_the_one_before_is_still_being_stored() -> None:
+    """Two requests, not three, and each turn's end once."""
+    world = World(SLOW, SLOW)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("count", turn_id="t1"))
+        await asyncio.sleep(0.5)
+        session.handle(ev.UserSpoke("count on", turn_id="t1", revision=1))
+        await asyncio.sleep(0.5)
+        session.handle(ev.UserSpoke("count on", turn_id="t1", revision=1))
+        await asyncio.sleep(9)
+        assert [event.reason for event in ear.of(ev.TurnEnded)] == ["interrupted", "end_turn"]
+        assert len(world.model.requests) == 2
+
+    call(world, caller)
+
+
+def test_marks_of_one_session_never_move_another_ones_speech() -> None:
+    """Two calls of one user, with the same turn ids."""
+    world = World(QUICK)
+
+    async def one(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("hi", turn_id="t1"))
+        await asyncio.sleep(3)
+
+    async def two(session: Session, ear: Ear) -> None:
+        await asyncio.sleep(1)
+        session.handle(ev.UserInterrupted(ev.Mark(chars=1)))
+        session.handle(ev.PlaybackMoved("t1", ev.Mark(chars=1)))
+        assert [event.code for event in ear.of(ev.Failed)] == ["unknown_id"]
+
+    async def both() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(world.conversations.run())
+            await asyncio.sleep(0)
+            await asyncio.wait([tasks.create_task(hold(world, caller)) for caller in (one, two)])
+            world.conversations.stop()
+
+    run(both())
+    assert [message.heard for message in run(world.history())] == [None, "Fine."]
+
+
+def test_what_was_said_while_hanging_up_stands_after_the_live_turn() -> None:
+    """In the log as in the call."""
+    world = World(SLOW)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("count"))
+        await asyncio.sleep(0.5)
+        session.handle(ev.ContextAdded("It rains."))
+
+    call(world, caller)
+    assert [message.role for message in run(world.history())] == ["user", "assistant", "context"]
+
+
+def test_hanging_up_does_not_wait_for_a_provider_that_does_not_answer() -> None:
+    """Warming its connections is no reason to stay."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        await asyncio.sleep(0.1)
+
+    class Unreachable(type(world.model)):  # type: ignore[misc]
+        async def warm(self) -> None:
+            await asyncio.sleep(10)
+
+    world.model = Unreachable()
+
+    async def timed() -> float:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(world.conversations.run())
+            await asyncio.sleep(0)
+            await hold(world, caller)
+            world.conversations.stop()
+        return asyncio.get_running_loop().time()
+
+    assert run(timed()) < 1
+
+
+def test_notes_and_words_to_say_are_held_within_bounds_too() -> None:
+    """While the store is away, what it cannot take is refused with an error."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        world.store.down = True
+        for number in range(400):
+            session.handle(ev.ContextAdded(f"Fact {number}."))
+            await asyncio.sleep(0)
+        assert session.conversation.journal.holds < 300
+        assert {event.code for event in ear.of(ev.Failed)} == {"store"}
+        world.store.down = False
+
+    call(world, caller)
+
+
+def test_a_fact_that_is_told_again_is_known_already() -> None:
+    """A front end that configures its session at every reconnect adds nothing."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        for _ in range(3):
+            session.handle(ev.ContextAdded("It rains."))
+            await asyncio.sleep(0.1)
+
+    call(world, caller)
+    assert len(run(world.history())) == 1
+
+
 def test_a_later_revision_of_an_ended_turn_is_a_turn_of_its_own() -> None:
     """Both are in the log: the store must not take the second for a repetition."""
     world = World(QUICK)
@@ -249,6 +391,22 @@ def test_a_hang_up_without_marks_waits_for_the_length_of_the_goodbye() -> None:
     async def caller(session: Session, ear: Ear) -> None:
         session.handle(ev.UserSpoke("bye"))
         await asyncio.sleep(1.5)
+        assert session.state is SessionState.LISTENING
+        await asyncio.sleep(3)
+        assert ear.events[-1] == ev.SessionEnded("agent")
+
+    call(world, caller)
+
+
+def test_a_hang_up_waits_for_a_slow_voice() -> None:
+    """Marks that show how far it is put it off."""
+    world = World(GOODBYE)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("bye", turn_id="t"))
+        for chars in range(0, 20, 2):
+            await asyncio.sleep(1)
+            session.handle(ev.PlaybackMoved("t", ev.Mark(chars=chars)))
         assert session.state is SessionState.LISTENING
         await asyncio.sleep(3)
         assert ear.events[-1] == ev.SessionEnded("agent")

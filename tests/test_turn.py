@@ -55,6 +55,25 @@ def test_an_utterance_after_reply_text_is_not_spoken() -> None:
     assert [event.kind for event in bench.of(ev.Spoke)] == ["reply"]
 
 
+def test_an_utterance_is_spoken_to_its_end_though_reply_text_comes_in_between() -> None:
+    """Half a word helps nobody."""
+    bench = Bench(Turn(setup()))
+    bench.feed(ev.ToolCallDelta(0, "p", "look", '{"pre_exec_msg":"Let me lo'), ev.TextDelta("Hm."))
+    bench.feed(ev.ToolCallDelta(0, json='ok."}'))
+    assert [event.text for event in bench.of(ev.Spoke)] == ["Let me lo", "Hm.", "ok."]
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter", "refusal"])
+def test_a_reply_that_ends_before_a_word_is_not_met_with_silence(reason: Any) -> None:
+    """The caller hears the notice; one who heard something needs none."""
+    bench = Bench(Turn(setup(failure_notice="Sorry.")))
+    bench.feed(ev.ModelFinished(reason))
+    assert [event.kind for event in bench.of(ev.Spoke)] == ["notice"]
+    bench = Bench(Turn(setup(failure_notice="Sorry.")))
+    bench.feed(ev.TextDelta("So"), ev.ModelFinished(reason))
+    assert [event.kind for event in bench.of(ev.Spoke)] == ["reply"]
+
+
 def test_a_silent_tool_has_its_utterance_taken_out_all_the_same() -> None:
     """A model that adds one from habit neither speaks it nor passes it on."""
     bench = Bench(Turn(setup()))
@@ -264,21 +283,13 @@ def test_an_interrupted_utterance_is_replayed_as_far_as_it_was_heard() -> None:
 
 
 def test_a_second_final_before_any_speech_joins_the_turn() -> None:
-    """One turn, asked anew with all the words; the first request is stopped."""
+    """One turn, asked anew with all the words, which the session puts together; the first request is stopped."""
     bench = Bench(Turn(setup("I want")))
-    bench.feed(ev.UserSpoke("a pizza", turn_id="t2"))
+    bench.feed(ev.UserSpoke("I want a pizza", turn_id="t1", revision=1))
     assert isinstance(bench.out[2], ev.StopWork)
     assert bench.of(ev.CallModel)[1].request.turn[0].text == "I want a pizza"
     assert len(bench.of(ev.TurnStarted)) == 1
     assert bench.turn.revision == 1
-
-
-def test_a_later_revision_of_the_same_text_replaces_it() -> None:
-    """The recogniser corrected itself."""
-    bench = Bench(Turn(setup("I want a piece")))
-    bench.feed(ev.UserSpoke("I want a pizza", turn_id="t1", revision=3))
-    assert bench.of(ev.CallModel)[1].request.turn[0].text == "I want a pizza"
-    assert bench.turn.revision == 3
 
 
 def test_words_after_speech_are_no_part_of_the_turn() -> None:

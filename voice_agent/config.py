@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     redis_bin: str | None = None
     allow_volatile: bool = False
     shards: int = Field(default=16, ge=1, le=16)
-    api_key: str | None = Field(default=None, min_length=8)
+    api_key: str | None = Field(default=None, min_length=8, max_length=200, pattern="^[!-~]+$")
     model: str | None = None
     openai_api_key: str | None = _env("OPENAI_API_KEY", None)
     openai_base_url: str = _env("OPENAI_BASE_URL", DEFAULT_OPENAI_URL)

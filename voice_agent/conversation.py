@@ -29,7 +29,10 @@ class Tail:
 
 
 class Conversation:
-    """`turns` is held while a turn runs: sessions of one user take turns. `window` only grows at its end."""
+    """`turns` is held while a turn runs: sessions of one user take turns. `window` only grows at its end.
+
+    `sessions` need it still, `calls` are those of them that have not hung up.
+    """
 
     def __init__(self, pair: Pair, store: ConversationStore) -> None:
         self.pair = pair
@@ -40,8 +43,9 @@ class Conversation:
         self.loaded = False
         self.window: tuple[Message, ...] = ()
         self.sessions = 0
+        self.calls = 0
         self.memory_version = 0
-        self._tails: dict[str, Tail] = {}
+        self._tails: dict[tuple[str, str], Tail] = {}
         self._keys: set[str] = set()
         self._adopted: list[TurnRecord] = []
 
@@ -71,14 +75,16 @@ class Conversation:
         """An ended turn enters the window. `guard`: it ignores interruptions for as long as speaking it takes."""
         length = len(turn.ledger.generated) / SPEAKING_RATE if guard else 0.0
         guarded_until = turn.setup.received_at + length
-        self._tails[turn.setup.turn_id] = Tail(turn, ref, len(self.window), cut, guarded_until, messages)
+        self._tails[ref.session_id, turn.setup.turn_id] = Tail(
+            turn, ref, len(self.window), cut, guarded_until, messages
+        )
         self.append(messages)
 
-    def tail(self, turn_id: str | None) -> Tail | None:
-        """The turn with that id, or the last one, while its heard text can still move."""
-        if turn_id is None:
-            return next(reversed(self._tails.values()), None)
-        return self._tails.get(turn_id)
+    def tail(self, session_id: str, turn_id: str | None) -> Tail | None:
+        """A session's turn with that id, or its last one, while its heard text can still move."""
+        if turn_id is not None:
+            return self._tails.get((session_id, turn_id))
+        return next((tail for tail in reversed(self._tails.values()) if tail.ref.session_id == session_id), None)
 
     def resettle(self, tail: Tail) -> tuple[Message, ...]:
         """Take the tail's marks into the window; returns its messages as they are now."""
@@ -132,10 +138,6 @@ class Conversations:
     def stop(self) -> None:
         """No conversation will be opened any more."""
         self._stopping.set()
-
-    def in_use(self, pair: Pair) -> bool:
-        """Whether a session of the pair lives here."""
-        return pair in self._open and self._open[pair].sessions > 0
 
     async def open(self, pair: Pair) -> Conversation:
         """The pair's conversation, loaded if it is not open yet. Each `open` needs its `close`. Raises StoreError."""

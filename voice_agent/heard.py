@@ -26,18 +26,18 @@ class Ledger:
         self._pieces: list[tuple[Slot, str]] = []
         self._total = 0
         self._unsent = 0
-        self._marked = False
         self._anchor: tuple[int, float] | None = None
         self._cut: int | None = None
 
     def spoke(self, slot: Slot, text: str, now: float) -> None:
         """Speech was handed out."""
+        if self._anchor is None or self._spoken_by(now) >= self._total:
+            # The voice had caught up: what it says now begins now, however long the silence was.
+            self._anchor = (self._total, now)
         self._pieces.append((slot, text))
         self._total += len(text)
-        if self._anchor is None:
-            self._anchor = (0, now)
 
-    def recall(self, messages: tuple[Message, ...], now: float) -> None:
+    def resume(self, messages: tuple[Message, ...], now: float) -> None:
         """Take up the speech of finished steps, in the order it was spoken: an utterance precedes its reply's text."""
         said = (message for message in messages if message.role == "assistant")
         for number, message in enumerate(said):
@@ -55,7 +55,6 @@ class Ledger:
             self._cut = min(self._offset(mark), self._sent)
         else:
             return
-        self._marked = True
         self._anchor = (self._sent if self._cut is None else self._cut, now)
 
     def interrupt(self, mark: Mark | None, *, unsent: int, now: float) -> None:
@@ -67,8 +66,7 @@ class Ledger:
         if mark is not None:
             self.move(mark, done=False, now=now)
         elif self._anchor is not None:
-            place, since = self._anchor
-            self._cut = min(self._sent, place + int((now - since) * SPEAKING_RATE))
+            self._cut = min(self._sent, self._spoken_by(now))
 
     @property
     def generated(self) -> str:
@@ -113,6 +111,11 @@ class Ledger:
                 )
             )
         return tuple(settled)
+
+    def _spoken_by(self, now: float) -> int:
+        """Where the voice is by now, at speaking rate from the last known place."""
+        place, since = self._anchor or (0, now)
+        return place + int((now - since) * SPEAKING_RATE)
 
     @property
     def _sent(self) -> int:

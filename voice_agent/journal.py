@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from voice_agent.store.base import Fenced, StoreError
 
+Then = Callable[[Exception | None], None]
 log = logging.getLogger(__name__)
 _FIRST_DELAY_S, _LAST_DELAY_S = 0.05, 1.0
 
@@ -19,7 +20,7 @@ class Journal:
     """A queue of writes. Its conversation's owner alternates `flush` and `waiting` in one task."""
 
     def __init__(self, max_held: int = 256) -> None:
-        self._writes: deque[tuple[Callable[[], Awaitable[object]], Callable[[bool], None] | None]] = deque()
+        self._writes: deque[tuple[Callable[[], Awaitable[object]], Then | None]] = deque()
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -35,8 +36,8 @@ class Journal:
         """Too much is held: nothing new may be begun."""
         return self.holds >= self._max_held
 
-    def submit(self, write: Callable[[], Awaitable[object]], then: Callable[[bool], None] | None = None) -> None:
-        """Write after all that was submitted before; `then` is told whether it was stored (False: fenced off)."""
+    def submit(self, write: Callable[[], Awaitable[object]], then: Then | None = None) -> None:
+        """Write after all that was submitted before; `then` is told None when it is stored, or why it never will be."""
         self._writes.append((write, then))
         self._idle.clear()
         self._work.set()
@@ -54,28 +55,31 @@ class Journal:
         """Write until nothing is held."""
         while self._writes:
             write, then = self._writes[0]
-            stored = await self._insist(write)
+            fault = await self._insist(write)
             self._writes.popleft()
             if then is not None:
-                then(stored)
+                then(fault)
         self._idle.set()
 
     async def drained(self) -> None:
         """Everything that was submitted is stored."""
         await self._idle.wait()
 
-    async def _insist(self, write: Callable[[], Awaitable[object]]) -> bool:
+    async def _insist(self, write: Callable[[], Awaitable[object]]) -> Exception | None:
         delay = _FIRST_DELAY_S
         while True:
             try:
                 await write()
             except Fenced as fault:
                 log.warning("a write was refused: %s", fault)
-                return False
+                return fault
             except StoreError as fault:
                 if delay == _FIRST_DELAY_S:
                     log.warning("holding turns until the store takes them: %s", fault)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _LAST_DELAY_S)
+            except Exception as fault:  # one write that can never succeed must not hold up all that follow
+                log.exception("a write was given up")
+                return fault
             else:
-                return True
+                return None

@@ -1,49 +1,12 @@
-"""What a session has to do, the turn with which it is doing it, and where it tells of it."""
+"""The turn with which a session is doing its work, and where it tells of it."""
 
 import asyncio
-from dataclasses import dataclass, replace
 from typing import Protocol
 
-import msgspec
-
 from voice_agent import events as ev
-from voice_agent.messages import Message
-from voice_agent.run import Inbox
-from voice_agent.store.base import TurnRef
 from voice_agent.turn import Turn
 from voice_agent.turn_setup import TurnSetup
-
-
-@dataclass(frozen=True)
-class Work:
-    """Something to be done in its order: answer the user, say given `words`, or keep messages `silent`ly.
-
-    `guard`: speech that ignores interruptions. `received_at` is the clock's `now` at which it came.
-    """
-
-    turn_id: str
-    ref: TurnRef
-    opening: tuple[Message, ...]
-    received_at: float
-    revision: int
-    words: tuple[str, ev.SpeechKind] | None
-    silent: bool
-    guard: bool
-
-    @property
-    def answers(self) -> bool:
-        """It answers words of the user's, which more words can join."""
-        return self.words is None and not self.silent
-
-    def with_words(self, event: ev.UserSpoke) -> "Work":
-        """A later revision of the same turn id replaces the words, another id's words are added to them."""
-        first = self.opening[-1]
-        if event.turn_id == self.turn_id:
-            text, revision = event.text, event.revision
-        else:
-            text, revision = f"{first.text} {event.text}", self.revision + 1
-        opening = (*self.opening[:-1], msgspec.structs.replace(first, text=text))
-        return replace(self, opening=opening, revision=revision)
+from voice_agent.work import Work
 
 
 class Sink(Protocol):
@@ -80,7 +43,6 @@ class LiveTurn:
     def __init__(self, work: Work, setup: TurnSetup, host: Host) -> None:
         self.work = work
         self.turn = Turn(setup)
-        self.inbox = Inbox()
         self.over = asyncio.Event()
         self._host = host
 

@@ -3,6 +3,7 @@
 from voice_agent import events as ev
 from voice_agent.clock import Clock
 from voice_agent.conversation import Conversation, Tail
+from voice_agent.heard import Ledger
 from voice_agent.live_turn import Sink
 from voice_agent.past_turns import PastTurns
 
@@ -10,7 +11,8 @@ from voice_agent.past_turns import PastTurns
 class Marks:
     """They move what was heard, in the window at once and in the log, until the next request freezes it."""
 
-    def __init__(self, conversation: Conversation, past: PastTurns, sink: Sink, clock: Clock) -> None:
+    def __init__(self, session_id: str, conversation: Conversation, past: PastTurns, sink: Sink, clock: Clock) -> None:
+        self._session_id = session_id
         self._conversation = conversation
         self._past = past
         self._sink = sink
@@ -28,21 +30,22 @@ class Marks:
         self._conversation.keep_heard(tail)
         return True
 
-    def played(self, event: ev.PlaybackMoved, turn_id: str) -> None:
-        """The caller has heard a turn this far."""
+    def played(self, event: ev.PlaybackMoved, turn_id: str) -> Ledger | None:
+        """The caller has heard a turn this far; returns its ledger, if it can still move."""
         tail = self._tail(turn_id)
         if tail is None:
-            return
+            return None
         ledger = tail.turn.ledger
         before = ledger.heard
         ledger.move(event.heard, done=event.done, now=self._clock.now())
         if event.done:
             tail.guarded_until = 0.0
         self._moved(tail, before)
+        return ledger
 
     def _tail(self, turn_id: str | None) -> Tail | None:
         """The turn a mark is about; None when it is frozen, and with an error event if there never was one."""
-        tail = self._conversation.tail(turn_id)
+        tail = self._conversation.tail(self._session_id, turn_id)
         if tail is None and turn_id is not None and not self._past.knows(turn_id):
             self._sink.emit(ev.Failed("unknown_id", f"there is no turn {turn_id!r}", field="turn_id"))
         return tail

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
+_REVISION = "\x1f"  # no turn id holds a control character
 Role = Literal["user", "assistant", "tool", "context"]
 
 
@@ -126,4 +127,10 @@ class TurnRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def turn_id(self) -> str:
-        return self.key.partition(":")[2]
+        """The id that the client knows the turn by."""
+        return self.key.partition(":")[2].partition(_REVISION)[0]
+
+
+def stored_id(turn_id: str, revision: int) -> str:
+    """What the store calls a turn: a text that comes again in a later revision is another turn to it."""
+    return f"{turn_id}{_REVISION}{revision}" if revision else turn_id

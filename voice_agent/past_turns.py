@@ -10,18 +10,21 @@ from voice_agent.events import TurnEnded
 _KEPT = 256
 
 
-@dataclass
-class _Past:
+@dataclass(frozen=True)
+class _Text:
+    """A text that was taken: its revision, the turn it became part of, and the key that the store has for that."""
+
     revision: int
-    ended: TurnEnded | None = None
+    turn_id: str
+    key: str
 
 
 class PastTurns:
-    """The last 256 turns. Ids of texts that were merged into a turn lead to it."""
+    """The last 256 texts and ends. A text that was merged into a turn has an id of its own, which leads to it."""
 
     def __init__(self) -> None:
-        self._turns: OrderedDict[str, _Past] = OrderedDict()
-        self._aliases: OrderedDict[str, str] = OrderedDict()
+        self._texts: OrderedDict[str, _Text] = OrderedDict()
+        self._ends: OrderedDict[str, TurnEnded] = OrderedDict()
 
     @overload
     def resolve(self, turn_id: str) -> str: ...
@@ -29,40 +32,38 @@ class PastTurns:
     def resolve(self, turn_id: None) -> None: ...
     def resolve(self, turn_id: str | None) -> str | None:
         """The id of the turn that this id belongs to."""
-        return turn_id if turn_id is None else self._aliases.get(turn_id, turn_id)
+        text = self._texts.get(turn_id) if turn_id is not None else None
+        return turn_id if text is None else text.turn_id
 
     def knows(self, turn_id: str) -> bool:
-        return turn_id in self._turns
+        return turn_id in self._texts or turn_id in self._ends
 
     def ended(self, turn_id: str) -> bool:
-        """Whether the client has been told of its end."""
-        past = self._turns.get(turn_id)
-        return past is not None and past.ended is not None
+        """Whether the client has been told of the end of the turn that runs, or ran last, under this id."""
+        return turn_id in self._ends
 
     def repeats(self, turn_id: str, revision: int, emit: Callable[[TurnEnded], None]) -> bool:
         """Whether a text was taken before. If its turn has ended the end is told again, else it will be told once."""
-        past = self._turns.get(self.resolve(turn_id))
-        if past is None or revision > past.revision:
+        text = self._texts.get(turn_id)
+        if text is None or revision > text.revision:
             return False
-        if past.ended is not None:
-            emit(past.ended)
+        if text.turn_id in self._ends:
+            emit(self._ends[text.turn_id])
         return True
 
-    def began(self, turn_id: str, revision: int) -> None:
-        self._turns[turn_id] = _Past(revision)
-        if len(self._turns) > _KEPT:
-            self._turns.popitem(last=False)
+    def took(self, text_id: str, revision: int, turn_id: str, key: str) -> None:
+        """A text has begun a turn or joined one; an earlier turn's end under the same id is no longer told."""
+        self._texts[text_id] = _Text(revision, turn_id, key)
+        self._texts.move_to_end(text_id)
+        self._ends.pop(turn_id, None)
+        if len(self._texts) > _KEPT:
+            self._texts.popitem(last=False)
 
-    def merged(self, turn_id: str, other_id: str | None, revision: int) -> None:
-        """The text called `other_id` has become part of the turn, which now stands at `revision`."""
-        self._turns[turn_id].revision = revision
-        if other_id is not None and other_id != turn_id:
-            self._aliases[other_id] = turn_id
-            if len(self._aliases) > _KEPT:
-                self._aliases.popitem(last=False)
-
-    def stored(self, event: TurnEnded, revision: int) -> None:
-        """The turn has ended and the client is told."""
-        self._turns[event.turn_id] = _Past(revision, event)
-        if len(self._turns) > _KEPT:
-            self._turns.popitem(last=False)
+    def stored(self, event: TurnEnded, key: str) -> None:
+        """A turn has ended and the client is told. If its id has begun another turn since, that end is yet to come."""
+        text = self._texts.get(event.turn_id)
+        if text is not None and text.key != key:
+            return
+        self._ends[event.turn_id] = event
+        if len(self._ends) > _KEPT:
+            self._ends.popitem(last=False)

@@ -5,8 +5,10 @@ import logging
 from voice_agent.conversation import Conversations
 from voice_agent.heard import Ledger
 from voice_agent.messages import Message, TurnRecord
-from voice_agent.store.base import ConversationStore, OpenTurn, Owner
+from voice_agent.store.base import ConversationStore, Fenced, OpenTurn, Owner
 
+# An owner without a lease: a turn that was adopted and could not be stored is an orphan still, for whoever looks next.
+_NOBODY = Owner("recovery", "")
 log = logging.getLogger(__name__)
 
 
@@ -18,21 +20,31 @@ def close_orphan(turn: OpenTurn, at: float) -> TurnRecord:
     first = next((i for i, message in enumerate(turn.messages) if message.role == "assistant"), len(turn.messages))
     opening, steps = turn.messages[:first], turn.messages[first:]
     ledger = Ledger()
-    ledger.recall(steps, at)
+    ledger.resume(steps, at)
     cut = Message(role="assistant", text="", at=at, interrupted=True)
     settled = ledger.settle((*steps, cut), interrupted=True)
     return TurnRecord(key=turn.ref.key, reason="interrupted", messages=opening + settled, started_at=turn.started_at)
 
 
-async def close_orphans(store: ConversationStore, conversations: Conversations, owner: Owner, at: float) -> int:
-    """Close every open turn whose owner is dead; returns how many. Raises StoreError."""
+async def close_orphans(
+    store: ConversationStore, conversations: Conversations, at: float, slot: str | None = None
+) -> int:
+    """Close every open turn whose owner is dead; returns how many. Raises StoreError; what is left then is found again.
+
+    `at` is in seconds since the epoch. `slot`: only turns that were begun at this place.
+    """
     closed = 0
     for orphan in await store.orphans():
-        adopted = await store.adopt(orphan, owner)
+        if slot is not None and orphan.owner.slot != slot:
+            continue
+        adopted = await store.adopt(orphan, _NOBODY)
         if adopted is None:
             continue
         record = close_orphan(adopted, at)
-        await store.commit_turn(adopted.ref, record)
+        try:
+            await store.commit_turn(adopted.ref, record)
+        except Fenced:
+            continue
         conversations.adopt(adopted.ref.pair, record)
         log.warning("closed a turn whose process died: %s", adopted.ref.key)
         closed += 1

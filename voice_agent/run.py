@@ -92,13 +92,15 @@ class _Driver:
         except Exception:
             log.exception("turn %s cannot go on", self._turn.setup.turn_id)
             faultless = False
-        if not faultless:
-            for output in self._turn.abort(self._clock.now()):
-                self._performed(output)
-        self._turn.acted(self._clock.now())
-        if self._turn.state is State.ENDED:
-            self._stop_timer()
-            self.ended.set()
+        try:
+            if not faultless:
+                for output in self._turn.abort(self._clock.now()):
+                    self._performed(output)
+            self._turn.acted(self._clock.now())
+        finally:
+            if not faultless or self._turn.state is State.ENDED:
+                self._stop_timer()
+                self.ended.set()
 
     def _performed(self, output: Output) -> bool:
         try:
@@ -125,9 +127,7 @@ class _Driver:
     def _stop(self, keep: frozenset[str]) -> None:
         self._kept = keep
         if self._reply is not None:
-            # A reply that fails the turn stops itself by returning: it must not be cancelled in its own call.
-            if self._reply is not asyncio.current_task():
-                self._reply.cancel()
+            self._reply.cancel()
             self._reply = None
         for call_id, task in self._running.items():
             if call_id not in keep and task is not asyncio.current_task():
@@ -138,8 +138,11 @@ class _Driver:
 
         def take(event: ev.ModelEvent) -> None:
             # A reply that was stopped may have data in hand: it belongs to nobody any more.
-            if self._reply is mine:
-                self.feed(event)
+            if self._reply is not mine:
+                return
+            if isinstance(event, ev.ModelFinished | ev.ModelFailed):
+                self._reply = None  # it returns by itself, and can keep its connection
+            self.feed(event)
 
         try:
             await self._model.reply(request, take)

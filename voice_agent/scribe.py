@@ -1,16 +1,16 @@
 """What a session writes down: turns as they begin, step by step, and whole at their end; notes that none answers."""
 
 import secrets
-from collections.abc import Callable
 
 import msgspec
 
 from voice_agent import events as ev
 from voice_agent.clock import Clock
 from voice_agent.conversation import Conversation
-from voice_agent.live_turn import Work
-from voice_agent.messages import Message, Role, TurnRecord
+from voice_agent.journal import Then
+from voice_agent.messages import Message, Role, TurnRecord, stored_id
 from voice_agent.store.base import OpenTurn, Owner, TurnRef
+from voice_agent.work import Work
 
 
 class Scribe:
@@ -25,15 +25,27 @@ class Scribe:
 
     def answer(self, event: ev.UserSpoke) -> Work:
         """Work that answers the user's words."""
-        return self._work(event.turn_id or secrets.token_hex(8), event.revision, self._messages("user", event.text))
+        turn_id = event.turn_id or secrets.token_hex(8)
+        return Work(
+            "answer",
+            turn_id,
+            self._ref(turn_id, event.revision),
+            self._messages("user", event.text),
+            self._clock.now(),
+            event.revision,
+            texts=((turn_id, event.text),),
+        )
 
     def say(self, event: ev.SayRequested) -> Work:
         """Work that says given words."""
-        return self._work(secrets.token_hex(8), words=(event.text, event.kind), guard=not event.interruptible)
+        turn_id, speech = secrets.token_hex(8), (event.text, event.kind)
+        guard = not event.interruptible
+        return Work("say", turn_id, self._ref(turn_id), (), self._clock.now(), speech=speech, guard=guard)
 
     def note(self, text: str) -> Work:
         """Work that keeps a note for the agent and says nothing."""
-        return self._work(secrets.token_hex(8), opening=self._messages("context", text), silent=True)
+        turn_id = secrets.token_hex(8)
+        return Work("note", turn_id, self._ref(turn_id), self._messages("context", text), self._clock.now())
 
     def begin(self, work: Work) -> None:
         """Journal the user's words, beside the request and not before it. Merged words overwrite the first ones."""
@@ -45,15 +57,15 @@ class Scribe:
         store = self._conversation.store
         self._conversation.journal.submit(lambda: store.save_step(work.ref, step.index, step.messages))
 
-    def end(self, work: Work, event: ev.TurnEnded, then: Callable[[bool], None]) -> None:
-        """Move an ended turn into the log; `then` learns whether it is stored, or fenced off."""
+    def end(self, work: Work, event: ev.TurnEnded, then: Then) -> None:
+        """Move an ended turn into the log; `then` is told None when it is stored, or why it never will be."""
         record = self._record(work, event.reason, event.messages)
         record = msgspec.structs.replace(record, usage=event.usage, latency=event.latency)
         self._conversation.journal.submit(lambda: self._conversation.store.commit_turn(work.ref, record), then)
 
     def keep(self, work: Work) -> None:
         """Put words that no turn answers into window and log: a note, or the last thing said before hanging up."""
-        record = self._record(work, "end_turn" if work.silent else "cancelled", work.opening)
+        record = self._record(work, "end_turn" if work.kind == "note" else "cancelled", work.opening)
         self._conversation.append(work.opening)
         self._conversation.journal.submit(lambda: self._conversation.store.commit_turn(work.ref, record))
 
@@ -66,17 +78,5 @@ class Scribe:
     def _messages(self, role: Role, text: str) -> tuple[Message, ...]:
         return (Message(role=role, text=text, at=round(self._clock.wall(), 3)),)
 
-    def _work(
-        self,
-        turn_id: str,
-        revision: int = 0,
-        opening: tuple[Message, ...] = (),
-        *,
-        words: tuple[str, ev.SpeechKind] | None = None,
-        silent: bool = False,
-        guard: bool = False,
-    ) -> Work:
-        # A turn that comes again in a later revision is another turn to the store.
-        stored_as = turn_id if not revision else f"{turn_id}.r{revision}"
-        ref = TurnRef(self._conversation.pair, self._session_id, stored_as, self._epoch)
-        return Work(turn_id, ref, opening, self._clock.now(), revision, words, silent, guard)
+    def _ref(self, turn_id: str, revision: int = 0) -> TurnRef:
+        return TurnRef(self._conversation.pair, self._session_id, stored_id(turn_id, revision), self._epoch)

@@ -5,10 +5,11 @@ what is to be told goes to the `Sink` in the same call, but for `TurnEnded`, whi
 """
 
 import asyncio
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import assert_never
 
@@ -19,7 +20,7 @@ from voice_agent.agent import Agent, ToolSpec
 from voice_agent.clock import Clock
 from voice_agent.conversation import Conversation
 from voice_agent.heard import SPEAKING_RATE
-from voice_agent.live_turn import LiveTurn, Sink, Work
+from voice_agent.live_turn import LiveTurn, Sink
 from voice_agent.llm.base import Model
 from voice_agent.marks import Marks
 from voice_agent.messages import Part
@@ -27,10 +28,12 @@ from voice_agent.past_turns import PastTurns
 from voice_agent.prompt import Prompt
 from voice_agent.run import run_turn
 from voice_agent.scribe import Scribe
-from voice_agent.store.base import Owner
+from voice_agent.store.base import Fenced, Owner
 from voice_agent.tools.base import ToolRunner
 from voice_agent.turn_setup import TurnSetup
+from voice_agent.work import Work
 
+log = logging.getLogger(__name__)
 _CLOSING_S = 2.0
 _GOODBYE_MARGIN_S = 1.0
 
@@ -69,9 +72,11 @@ class Session:
         self._wake = asyncio.Event()
         self._live: LiveTurn | None = None
         self._past = PastTurns()
-        self._marks = Marks(conversation, self._past, sink, wiring.clock)
+        self._marks = Marks(session_id, conversation, self._past, sink, wiring.clock)
         self._left: str | None = None
         self._hang_up: tuple[str, float] | None = None
+        self._noted: set[str] = set()
+        conversation.calls += 1
 
     @property
     def state(self) -> SessionState:
@@ -98,9 +103,12 @@ class Session:
                     ev.Failed("unknown_id", f"no tool call {call_id!r} waits for a result", field="call_id")
                 )
             case ev.ContextAdded(text=text):
-                self._enqueue(self._scribe.note(text))
+                if self._may_begin() and text not in self._noted:
+                    self._noted.add(text)
+                    self._enqueue(self._scribe.note(text))
             case ev.SayRequested():
-                self._enqueue(self._scribe.say(event))
+                if self._may_begin():
+                    self._enqueue(self._scribe.say(event))
             case ev.UserLeft():
                 self._leave(event.reason)
             case _:
@@ -109,51 +117,72 @@ class Session:
     def _on_words(self, event: ev.UserSpoke) -> None:
         if event.turn_id is not None and self._past.repeats(event.turn_id, event.revision, self._sink.emit):
             return
-        if self.conversation.journal.full:
-            text = "the store is away and no more turns can be held for it"
-            self._sink.emit(ev.Failed("store", text, retryable=True, turn_id=event.turn_id))
+        if not self._may_begin(event.turn_id):
             return
         self._stay()
         live = self._live
-        if self._queue and self._queue[-1].answers:
-            self._queue[-1] = self._merged(self._queue[-1], event)
-        elif live is not None and live.work.answers and live.turn.untouched:
-            live.inbox.put(event)
-            live.work = self._merged(live.work, event)
+        if self._queue and self._queue[-1].takes_words:
+            self._queue[-1] = self._joined(self._queue[-1], event)
+        elif live is not None and live.work.takes_words and live.turn.untouched:
+            live.work = self._joined(live.work, event)
+            text = live.work.opening[-1].text
+            live.work.inbox.put(ev.UserSpoke(text, turn_id=live.work.turn_id, revision=live.work.revision))
         else:
             if live is not None:
-                self._cut_in(live, ev.UserInterrupted())
+                self._cut_in(ev.UserInterrupted())
             work = self._scribe.answer(event)
-            self._past.began(work.turn_id, event.revision)
+            self._past.took(work.turn_id, event.revision, work.turn_id, work.ref.key)
             self._scribe.begin(work)
             self._enqueue(work)
 
-    def _merged(self, work: Work, event: ev.UserSpoke) -> Work:
-        """The work with a second final text taken in; its journalled words follow."""
-        merged = work.with_words(event)
-        self._past.merged(work.turn_id, event.turn_id, merged.revision)
-        self._scribe.begin(merged)
-        return merged
+    def _joined(self, work: Work, event: ev.UserSpoke) -> Work:
+        """The work with a further final text taken in; its journalled words follow."""
+        joined = work.with_words(event)
+        if event.turn_id is not None:
+            self._past.took(event.turn_id, event.revision, work.turn_id, work.ref.key)
+        self._past.took(work.turn_id, joined.revision, work.turn_id, work.ref.key)
+        self._scribe.begin(joined)
+        return joined
+
+    def _may_begin(self, turn_id: str | None = None) -> bool:
+        if self.conversation.journal.full:
+            text = "the store is away and no more can be held for it"
+            self._sink.emit(ev.Failed("store", text, retryable=True, turn_id=turn_id))
+            return False
+        return True
 
     def _on_interrupted(self, event: ev.UserInterrupted) -> None:
         turn_id = self._past.resolve(event.turn_id)
-        if self._live is not None and turn_id in (None, self._live.work.turn_id):
-            self._cut_in(self._live, event)
+        work = self._live.work if self._live else next((work for work in self._queue if work.kind == "answer"), None)
+        if work is not None and turn_id in (None, work.turn_id):
+            self._cut_in(event)
         elif self._marks.interrupted(turn_id, event.heard):
             self._stay()
 
     def _on_playback(self, event: ev.PlaybackMoved) -> None:
         turn_id = self._past.resolve(event.turn_id)
         if self._live is not None and turn_id == self._live.work.turn_id:
-            self._live.inbox.put(event)
+            self._live.work.inbox.put(event)
             return
-        self._marks.played(event, turn_id)
-        if event.done and self._hang_up and self._hang_up[0] == turn_id:
-            self._leave("agent")
+        ledger = self._marks.played(event, turn_id)
+        if ledger is not None and self._hang_up and self._hang_up[0] == turn_id:
+            if event.done:
+                self._leave("agent")
+            else:
+                self._hang_up_after(turn_id, len(ledger.generated) - len(ledger.heard))
 
-    def _cut_in(self, live: LiveTurn, event: ev.UserInterrupted) -> None:
-        unsent = self._sink.recall(live.work.turn_id)
-        live.inbox.put(msgspec.structs.replace(event, unsent=unsent))
+    def _cut_in(self, event: ev.UserInterrupted) -> None:
+        """The caller cuts into the live turn, or into the answer that is about to begin: no more words join it."""
+        if self._live is not None:
+            work = self._live.work = replace(self._live.work, cut=True)
+        else:
+            place = next(i for i, work in enumerate(self._queue) if work.kind == "answer")
+            work = self._queue[place] = replace(self._queue[place], cut=True)
+        work.inbox.put(msgspec.structs.replace(event, unsent=self._sink.recall(work.turn_id)))
+
+    def _hang_up_after(self, turn_id: str, unheard: int) -> None:
+        self._hang_up = (turn_id, self._wiring.clock.now() + unheard / SPEAKING_RATE + _GOODBYE_MARGIN_S)
+        self._wake.set()
 
     def _stay(self) -> None:
         """Whoever still speaks is not hung up on."""
@@ -162,13 +191,14 @@ class Session:
 
     def _leave(self, reason: str) -> None:
         self._left = reason
+        self.conversation.calls -= 1
+        if self._live is not None:
+            unsent = self._sink.recall(self._live.work.turn_id)
+            self._live.work.inbox.put(ev.UserLeft(reason, unsent))
         waiting, self._queue = self._queue, deque()
         for work in waiting:
             if work.opening:
                 self._scribe.keep(work)
-        if self._live is not None:
-            unsent = self._sink.recall(self._live.work.turn_id)
-            self._live.inbox.put(ev.UserLeft(reason, unsent))
         self._wake.set()
 
     # ---- turns ----
@@ -176,11 +206,12 @@ class Session:
     async def run(self) -> None:
         """Until the session is left; returns when the last tool that was let run on has finished, too."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._wiring.model.warm())
+            warming = tasks.create_task(self._wiring.model.warm())
             while await self._has_work():
                 async with self.conversation.turns:
                     if self._queue:
                         await self._perform(self._queue.popleft(), tasks)
+            warming.cancel()
             await self._say_goodbye()
 
     async def _has_work(self) -> bool:
@@ -197,16 +228,24 @@ class Session:
         return None if self._hang_up is None else max(0.0, self._hang_up[1] - self._wiring.clock.now())
 
     async def _perform(self, work: Work, tasks: asyncio.TaskGroup) -> None:
-        if work.silent:
+        if work.kind == "note":
             self._scribe.keep(work)
             return
-        if work.words is None:
+        if work.kind == "answer":
             self.conversation.freeze()
         live = self._live = LiveTurn(work, self._setup(work), self)
-        wiring = self._wiring
-        runner = wiring.runner(work.turn_id)
-        tasks.create_task(run_turn(live.turn, wiring.model, runner, live.inbox, live, wiring.clock))
+        tasks.create_task(self._run_turn(live))
         await live.over.wait()
+
+    async def _run_turn(self, live: LiveTurn) -> None:
+        wiring = self._wiring
+        runner = wiring.runner(live.work.turn_id)
+        await run_turn(live.turn, wiring.model, runner, live.work.inbox, live, wiring.clock)
+        if not live.over.is_set():
+            log.error("turn %s never ended", live.work.turn_id)
+            self._live = None
+            live.over.set()
+            self._leave("internal")
 
     def _setup(self, work: Work) -> TurnSetup:
         wiring = self._wiring
@@ -218,12 +257,12 @@ class Session:
             tools=wiring.tools,
             call_prefix=secrets.token_hex(5),
             received_at=work.received_at,
-            epoch=wiring.clock.wall() - wiring.clock.now(),
+            wall_offset=wiring.clock.wall() - wiring.clock.now(),
             revision=work.revision,
             max_steps=wiring.agent.max_steps,
             stall_s=wiring.agent.voice.stall_timeout_ms / 1000,
             failure_notice=wiring.agent.voice.failure_notice,
-            words=work.words,
+            words=work.speech,
         )
 
     async def _say_goodbye(self) -> None:
@@ -264,15 +303,16 @@ class Session:
         work, ended_at = live.work, self._wiring.clock.now()
         cut = event.reason in ("interrupted", "cancelled")
         self.conversation.append_turn(live.turn, work.ref, event.messages, cut=cut, guard=work.guard)
-        self._scribe.end(work, event, lambda stored: self._on_stored(live, event, ended_at, stored))
+        self._scribe.end(work, event, lambda fault: self._on_stored(live, event, ended_at, fault))
         if event.hang_up:
-            left = len(event.generated) / SPEAKING_RATE + _GOODBYE_MARGIN_S
-            self._hang_up = (work.turn_id, ended_at + left)
+            self._hang_up_after(work.turn_id, len(event.generated))
 
-    def _on_stored(self, live: LiveTurn, event: ev.TurnEnded, ended_at: float, stored: bool) -> None:
-        if not stored:
-            self._sink.emit(ev.Failed("store", "another process has taken this session over", turn_id=event.turn_id))
-            self._leave("fenced")
+    def _on_stored(self, live: LiveTurn, event: ev.TurnEnded, ended_at: float, fault: Exception | None) -> None:
+        if fault is not None:
+            fenced = isinstance(fault, Fenced)
+            why = "another process has taken this session over" if fenced else "the turn could not be stored"
+            self._sink.emit(ev.Failed("store", why, turn_id=event.turn_id))
+            self._leave("fenced" if fenced else "internal")
             return
         took = round((self._wiring.clock.now() - ended_at) * 1000, 3)
         latency = msgspec.structs.replace(
@@ -281,7 +321,7 @@ class Session:
             parts=(*event.latency.parts, Part("store", took)),
         )
         event = msgspec.structs.replace(event, heard=live.turn.ledger.heard, latency=latency)
-        self._past.stored(event, live.turn.revision)
+        self._past.stored(event, live.work.ref.key)
         self._sink.emit(event)
 
     def _enqueue(self, work: Work) -> None:

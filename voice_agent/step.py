@@ -134,9 +134,9 @@ class Step:
 
     def may_speak(self, call: Call) -> bool:
         """The first utterance of a reply is spoken, unless reply text came first; a tool may be told to be silent."""
-        if self.has_text or call.spec is None or not call.spec.say:
+        if call.spec is None or not call.spec.say:
             return False
-        return self.speaker is None or self.speaker is call
+        return self.speaker is call or (self.speaker is None and not self.has_text)
 
     def close(self) -> None:
         for call in self.calls:

@@ -43,12 +43,13 @@ class Telemetry:
         self._gateway = histogram("gateway_overhead", "Time of a turn that waited for nothing outside.", _QUICK)
         self._total = histogram("turn", "User text received to the turn's end.", _LONG)
         self._tool = histogram("tool", "Duration of tool calls.", _LONG, ("tool", "status"))
-        self._commit = histogram("commit", "Storing a finished turn.", _QUICK)
-        self._barge_in = histogram("barge_in", "Interruption received to the last words sent.", _QUICK)
+        self._commit = histogram("commit", "A turn's end to its being stored.", _QUICK)
+        self._barge_in = histogram(
+            "barge_in", "Interruption read to speech stopped and unsent words taken back.", _QUICK
+        )
         self._turns = counter("turns", "Turns by how they ended.", ("reason",))
         self._tokens = counter("tokens", "Tokens as reported by providers.", ("kind",))
         self._errors = counter("errors", "Errors told to clients.", ("code",))
-        self._store_failures = counter("store_failures", "Store commands that failed.")
         self._sessions = Gauge("voice_sessions", "Sessions open in this process.", registry=registry)
 
     def observe(self, event: TurnEvent) -> None:
@@ -80,17 +81,9 @@ class Telemetry:
         """It does no more."""
         self._sessions.dec()
 
-    def commit_seconds(self, seconds: float) -> None:
-        """A turn was stored, in so many seconds."""
-        self._commit.observe(seconds)
-
     def barge_in_seconds(self, seconds: float) -> None:
-        """An interruption was obeyed: the last speech event left so many seconds after it was read."""
+        """An interruption was obeyed so many seconds after it was read: no speech follows it."""
         self._barge_in.observe(seconds)
-
-    def store_failed(self) -> None:
-        """A command to the store failed."""
-        self._store_failures.inc()
 
     def render(self) -> bytes:
         """Everything in the registry, as text (prometheus_client.CONTENT_TYPE_LATEST)."""
@@ -114,4 +107,7 @@ class Telemetry:
         if latency.first_reply is not None:
             self._first_reply.observe(latency.first_reply / 1000)
         self._gateway.observe(latency.gateway / 1000)
+        for part in latency.parts:
+            if part.name == "store":
+                self._commit.observe(part.ms / 1000)
         self._total.observe(latency.total / 1000)

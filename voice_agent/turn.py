@@ -39,7 +39,7 @@ class Turn:
         self._watch = Stopwatch(setup.received_at)
         self._heard_from_model = setup.received_at
         self._touched = bool(done)
-        self.ledger.recall(done, setup.received_at)
+        self.ledger.resume(done, setup.received_at)
 
     # ---- what the driver calls ----
 
@@ -150,7 +150,8 @@ class Turn:
         self._usage += event.usage or Usage(steps=1)
         self._step.close()
         if event.reason in _CUT_SHORT:
-            return self._end(_CUT_SHORT[event.reason], now)
+            notice = "" if self.ledger.generated else self.setup.failure_notice
+            return self._end(_CUT_SHORT[event.reason], now, notice=notice)
         if not self._step.calls:
             return self._end("max_steps" if self._is_last_step else "end_turn", now)
         return self._admit(now)
@@ -206,14 +207,11 @@ class Turn:
     # ---- the user ----
 
     def _on_more_words(self, event: ev.UserSpoke, now: float) -> list[Output]:
-        """A second final text before anything was said: the same turn, asked anew with all the words."""
+        """More words before anything was said: the same turn, asked anew with all of them (`event` has them all)."""
         if not self.untouched:
             raise IllegalEventError("a final text after speech or a tool start is a new turn")
-        first = self.opening[-1]
-        corrected = event.turn_id == self.setup.turn_id
-        text = event.text if corrected else f"{first.text} {event.text}"
-        self.opening = (*self.opening[:-1], msgspec.structs.replace(first, text=text))
-        self.revision = event.revision if corrected else self.revision + 1
+        self.opening = (*self.opening[:-1], msgspec.structs.replace(self.opening[-1], text=event.text))
+        self.revision = event.revision
         self._step = Step()
         self._enter(State.THINKING)
         return [ev.StopWork(), *self._call_model(now)]
@@ -296,7 +294,7 @@ class Turn:
 
     def _keep_step(self, now: float) -> tuple[Message, ...]:
         spoken = {call.id: self.ledger.spoken_in(Slot(self._steps, call.id)) for call in self._step.calls}
-        messages = self._step.messages(round(now + self.setup.epoch, 3), spoken)
+        messages = self._step.messages(round(now + self.setup.wall_offset, 3), spoken)
         self._done += messages
         self._steps += 1
         self._step = Step()

@@ -9,7 +9,7 @@ from voice_agent.prompt import Prompt
 
 
 class TurnSetup(msgspec.Struct, frozen=True):
-    """What a turn needs to know. Times are seconds; `epoch` added to `now` gives the wall clock's time.
+    """What a turn needs to know. Times are seconds; `wall_offset` added to `now` gives the time.
 
     `opening` holds the message(s) that the turn answers. `words` makes it a turn of fixed speech that asks no model.
     `call_prefix` keeps tool call ids (`call_PREFIX_N`, at most 40 characters) apart from those of other turns.
@@ -22,7 +22,7 @@ class TurnSetup(msgspec.Struct, frozen=True):
     tools: dict[str, ToolSpec]
     call_prefix: str
     received_at: float
-    epoch: float = 0.0
+    wall_offset: float = 0.0
     revision: int = 0
     max_steps: int = 10
     stall_s: float = 20.0

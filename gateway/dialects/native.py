@@ -24,7 +24,7 @@ class SessionConfigure(_Frame, tag="session.configure"):
 
     speech: Literal["raw"] = "raw"
     group: Literal["token"] = "token"
-    language: str | None = None
+    language: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     variables: dict[str, Any] | None = None
 
 
@@ -109,6 +109,7 @@ _Any = (
 _decoder = msgspec.json.Decoder(_Any)
 _encoder = msgspec.json.Encoder()
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
+_MISSING = re.compile(r"Object missing required field `([^`]*)`$")
 
 
 def decode(frame: str, max_text_chars: int) -> list[ev.UserEvent | Ping]:
@@ -125,7 +126,8 @@ def decode(frame: str, max_text_chars: int) -> list[ev.UserEvent | Ping]:
 def _events(frame: _Any, max_chars: int) -> list[ev.UserEvent | Ping]:
     match frame:
         case UserText(text=text, final=final, turn_id=turn_id, revision=revision):
-            return [ev.UserSpoke(_checked(text, max_chars), final, turn_id, revision)]
+            # A recogniser that has nothing yet says so with an empty interim text.
+            return [ev.UserSpoke(_checked(text, max_chars, may_be_empty=not final), final, turn_id, revision)]
         case UserInterrupt(heard=heard, turn_id=turn_id):
             return [ev.UserInterrupted(_mark(heard, "heard"), turn_id)]
         case Playback(turn_id=turn_id, chars=chars, ms=ms, done=done):
@@ -159,14 +161,15 @@ def _configured(frame: SessionConfigure, max_chars: int) -> list[ev.UserEvent | 
     if frame.language is not None:
         facts.append(f"The caller's language is {frame.language}.")
     if frame.variables:
-        facts.append(f"About this call: {_encoder.encode(frame.variables).decode()}")
-    return [ev.ContextAdded(_checked(" ".join(facts), max_chars, "variables"))] if facts else []
+        known = _encoder.encode(frame.variables).decode()
+        facts.append(f"About this call: {_checked(known, max_chars, 'variables')}")
+    return [ev.ContextAdded(" ".join(facts))] if facts else []
 
 
-def _checked(text: str, max_chars: int, field: str = "text") -> str:
+def _checked(text: str, max_chars: int, field: str = "text", *, may_be_empty: bool = False) -> str:
     if len(text) > max_chars:
         raise FrameError("bad_field", f"the text has {len(text)} characters, at most {max_chars} are taken", field)
-    if not text.strip():
+    if not may_be_empty and not text.strip():
         raise FrameError("bad_field", "the text is empty", field)
     return text
 
@@ -186,10 +189,10 @@ def _fault(message: str) -> FrameError:
     path = found.group(1) if found else ""
     plain = _PATH.sub("", message)
     if path == "type" and plain.startswith("Invalid value"):
-        return FrameError("unknown_type", f"there is no frame of type {plain.removeprefix('Invalid value ')}", "type")
-    if "missing required field `type`" in plain:
+        return FrameError("unknown_type", f"there is no frame of type {plain[len('Invalid value ') :][:80]}", "type")
+    missing = _MISSING.match(plain)
+    if missing and missing.group(1) == "type":
         return FrameError("bad_frame", "the frame has no `type`", "type")
-    missing = re.search(r"missing required field `([^`]*)`", plain)
     if missing:
         path = f"{path}.{missing.group(1)}" if path else missing.group(1)
         return FrameError("bad_field", f"the field `{path}` is missing", path)

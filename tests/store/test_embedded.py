@@ -257,7 +257,8 @@ async def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     """A file in its place, below a file, or where nothing can be made: each is said with the path."""
     (tmp_path / "file").write_text("")
     for data_dir in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nothing/here")):
-        assert f"the data directory {data_dir} cannot be used" in await refused(data_dir)
+        assert f"the data directory {data_dir} " in await refused(data_dir)
+    assert "is not a directory" in await refused(tmp_path / "file")
 
 
 async def test_a_file_that_the_server_cannot_read_is_explained(tmp_path: Path) -> None:

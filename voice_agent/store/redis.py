@@ -1,5 +1,6 @@
 """Conversations over the Redis protocol: each verb is one script, or reads that may be repeated."""
 
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from voice_agent.store.log import LOOK_PAST, Border, Entry, HeardEntry, Page, Tu
 from voice_agent.store.server import read_health
 
 CHUNK = 500
+log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _decode_turn = msgspec.json.Decoder(TurnRecord).decode
 _decode_open = msgspec.json.Decoder(OpenTurn).decode
@@ -88,11 +90,21 @@ class RedisConversations:
         await self._connection.call("SET", lease(owner.slot), owner.incarnation, "PX", lease_ms)
 
     async def orphans(self) -> tuple[OpenTurn, ...]:
-        turns = await self._open_turns()
-        slots = sorted({turn.owner.slot for turn in turns})
-        leases = await self._connection.pipe([("GET", lease(slot)) for slot in slots])
-        alive = {(slot, held.decode()) for slot, held in zip(slots, leases, strict=True) if held}
-        return tuple(turn for turn in turns if (turn.owner.slot, turn.owner.incarnation) not in alive)
+        """Owners are read first: most open turns are alive, and nobody need read what they hold."""
+        tags = self._keys.tags
+        listed = await self._connection.pipe([("ZRANGE", open_turns(tag), 0, -1) for tag in tags])
+        places = [(tag, member.decode()) for tag, members in zip(tags, listed, strict=True) for member in members]
+        owners = await self._connection.pipe(
+            [("HMGET", session_of(*place), "epoch", "slot", "incarnation") for place in places]
+        )
+        slots = sorted({owner[1] for owner in owners if owner[1]})
+        leases = await self._connection.pipe([("GET", lease(slot.decode())) for slot in slots])
+        alive = {(slot, held) for slot, held in zip(slots, leases, strict=True) if held}
+        dead = [(at, owner) for at, owner in zip(places, owners, strict=True) if (owner[1], owner[2]) not in alive]
+        journals = await self._connection.pipe([("HGETALL", journal(*place)) for place, _ in dead])
+        # A turn that was committed since it was listed has no journal.
+        found = [_owned(held, owner) for (_, owner), held in zip(dead, journals, strict=True) if held]
+        return tuple(turn for turn in found if turn is not None)
 
     async def adopt(self, turn: OpenTurn, owner: Owner) -> OpenTurn | None:
         at = self._keys.turn(turn.ref)
@@ -122,19 +134,6 @@ class RedisConversations:
         rows = await self._connection.call("XRANGE", log, f"({border.entry}", "+", "COUNT", LOOK_PAST)
         return [_entry(row) for row in rows]
 
-    async def _open_turns(self) -> list[OpenTurn]:
-        """Every open turn, under the owner and epoch that its session has now."""
-        tags = self._keys.tags
-        listed = await self._connection.pipe([("ZRANGE", open_turns(tag), 0, -1) for tag in tags])
-        places = [(tag, member.decode()) for tag, members in zip(tags, listed, strict=True) for member in members]
-        reads: list[tuple[str, ...]] = [("HGETALL", journal(*place)) for place in places]
-        reads += [("HMGET", session_of(*place), "epoch", "slot", "incarnation") for place in places]
-        replies = await self._connection.pipe(reads)
-        journals, sessions = replies[: len(places)], replies[len(places) :]
-        # A turn that was committed since it was listed has no journal.
-        pairs = zip(journals, sessions, strict=True)
-        return [_owned(_open_turn(held), session) for held, session in pairs if held]
-
 
 def _entry(row: tuple[bytes, dict[bytes, bytes]]) -> Entry:
     entry_id, fields = row[0].decode(), row[1]
@@ -150,7 +149,13 @@ def _open_turn(held: dict[bytes, bytes]) -> OpenTurn:
     return replace(head, messages=head.messages + tuple(message for step in steps for message in step))
 
 
-def _owned(turn: OpenTurn, session: list[Any]) -> OpenTurn:
+def _owned(held: dict[bytes, bytes], session: list[Any]) -> OpenTurn | None:
+    """The turn under the owner and epoch that its session has now; None if nobody can read it."""
+    try:
+        turn = _open_turn(held)
+    except (msgspec.DecodeError, KeyError, ValueError) as fault:
+        log.error("an open turn cannot be read and is left alone: %s", fault)  # noqa: TRY400 - the stack says no more
+        return None
     epoch, slot, incarnation = session
     if epoch is None:
         return turn

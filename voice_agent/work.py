@@ -1,0 +1,49 @@
+"""What a session has to do, in its order: answer the user, say given words, keep a note."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import msgspec
+
+from voice_agent import events as ev
+from voice_agent.messages import Message
+from voice_agent.run import Inbox
+from voice_agent.store.base import TurnRef
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One thing to do. `received_at` is the clock's `now` at which it came.
+
+    `inbox` takes events for its turn from the first moment, begun or not; `cut` says that one of them ends it, so that
+    no more words may join. `texts` are the (id, words) that an answer is to: more words add to them, a later revision
+    of one replaces it. `speech` are the words to say, which ignore interruptions if they are to be `guard`ed.
+    """
+
+    kind: Literal["answer", "say", "note"]
+    turn_id: str
+    ref: TurnRef
+    opening: tuple[Message, ...]
+    received_at: float
+    revision: int = 0
+    texts: tuple[tuple[str, str], ...] = ()
+    speech: tuple[str, ev.SpeechKind] | None = None
+    guard: bool = False
+    cut: bool = False
+    inbox: Inbox = field(default_factory=Inbox)
+
+    @property
+    def takes_words(self) -> bool:
+        """Whether a further text can join it, as far as it knows."""
+        return self.kind == "answer" and not self.cut
+
+    def with_words(self, event: ev.UserSpoke) -> "Work":
+        """The same work with one more text, or with one replaced."""
+        texts = dict(self.texts) | {event.turn_id or f"+{len(self.texts)}": event.text}
+        message = msgspec.structs.replace(self.opening[-1], text=" ".join(texts.values()))
+        return replace(
+            self,
+            texts=tuple(texts.items()),
+            opening=(*self.opening[:-1], message),
+            revision=max(self.revision + 1, event.revision),
+        )
