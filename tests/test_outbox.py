@@ -104,6 +104,6 @@ async def test_an_answer_takes_its_place_among_the_events() -> None:
     outbox.emit(STARTED)
     outbox.answer("pong")
     outbox.emit(spoke("a"))
-    outbox.recall("t")
+    assert outbox.recall("t1") == 1
     assert [await outbox.get(), await outbox.get()] == [STARTED, "pong"]
     assert len(seen) == 2
