@@ -6,6 +6,7 @@ import ipaddress
 import re
 import secrets
 from typing import Literal
+from urllib.parse import urlsplit
 
 import jwt
 import msgspec
@@ -153,6 +154,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def refuse_strangers(origin: str | None, host: str | None) -> None:
+    """While no key guards the door, a page from elsewhere must not get in through its reader's browser.
+
+    Raises Forbidden for another origin, and for a host name that is not this machine's own: names can be made to lead
+    here by whoever owns them (DNS rebinding).
+    """
+    name = urlsplit(f"//{host or ''}").hostname
+    if name is None or not is_loopback(name):
+        raise Forbidden("while no API key is configured, the gateway answers to loopback addresses and localhost only")
+    if origin is not None and origin.partition("://")[2] != host:
+        raise Forbidden("a page of another origin may not connect while no API key is configured")
 
 
 def refuse_open_door(host: str, has_key: bool) -> None:

@@ -204,7 +204,10 @@ def keys_revoke(
 
     async def run() -> bool:
         async with _keys(data_dir) as keys:
-            return await keys.revoke(key_id)
+            revoked = await keys.revoke(key_id)
+            if revoked and not await keys.list():
+                sys.stderr.write("That was the last key: on loopback the gateway now lets everybody in.\n")
+            return revoked
 
     if not asyncio.run(run()):
         sys.stderr.write(

@@ -7,10 +7,11 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway import errors
-from gateway.auth import Doors
+from gateway.auth import Doors, refuse_strangers
 from gateway.dialects import native
 from gateway.dialects.base import FrameError
-from gateway.errors import Forbidden, Gone, InvalidRequest, problem_response
+from gateway.errors import Gone, InvalidRequest, problem_response
+from gateway.outbox import MOST_WAITING, Outbox
 from gateway.sessions import LiveSession, Sessions
 from voice_agent import events as ev
 from voice_agent.agent import Fault
@@ -20,6 +21,8 @@ from voice_agent.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 _CLOSE_S = 1.0
+SLOW_S = 1.0
+_MOST_BEHIND = 16_384
 _MOST_DIGITS = 15
 
 
@@ -74,7 +77,7 @@ class SessionSocket:
         query, headers = socket.query_params, socket.headers
         caller = await self._doors.admit(headers.get("authorization"), query.get("token"))
         if caller.kind == "open":
-            _refuse_strangers(headers.get("origin"), headers.get("host"))
+            refuse_strangers(headers.get("origin"), headers.get("host"))
         agent_id = socket.path_params["agent_id"]
         user = caller.enter(agent_id, query.get("user"))
         token = query.get("resume")
@@ -94,7 +97,7 @@ class SessionSocket:
                 tasks.create_task(self._write(socket, live, missed))
                 tasks.create_task(self._read(socket, live))
                 tasks.create_task(_watch(fenced, errors.CLOSE_FENCED, "taken over by a newer connection"))
-                tasks.create_task(_watch(live.outbox.overflowing, errors.CLOSE_SLOW_READER, "reader too slow"))
+                tasks.create_task(_watch_reader(live.outbox))
         except* _Closing as closing:
             first = closing.exceptions[0]
             if isinstance(first, _Closing) and first.code is not None:
@@ -172,6 +175,18 @@ async def _watch(happened: asyncio.Event, code: int, reason: str) -> None:
     raise _Closing(code, reason)
 
 
+async def _watch_reader(outbox: Outbox) -> None:
+    """A provider may answer in one breath: a reader is slow only if it takes nothing, or falls behind without end."""
+    while True:
+        await outbox.overflowing.wait()
+        taken = outbox.taken
+        await asyncio.sleep(SLOW_S)
+        if outbox.taken == taken or outbox.waiting > _MOST_BEHIND:
+            raise _Closing(errors.CLOSE_SLOW_READER, "reader too slow")
+        if outbox.waiting < MOST_WAITING:
+            outbox.overflowing.clear()
+
+
 async def _refuse(socket: WebSocket, refusal: Response) -> None:
     await socket.receive()  # the connect message, which an answer must follow
     if "websocket.http.response" in socket.scope.get("extensions", {}):
@@ -207,9 +222,3 @@ def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
         raise InvalidRequest(Fault("/query/last_seq", "the number of the last event seen, 0 or more"))
     return int(text)
-
-
-def _refuse_strangers(origin: str | None, host: str | None) -> None:
-    """While no key guards the door, a page from elsewhere must not talk through its reader's browser."""
-    if origin is not None and origin.partition("://")[2] != host:
-        raise Forbidden("a page of another origin may not connect while no API key is configured")

@@ -13,7 +13,7 @@ class Outbox:
     """A session's `Sink`. One reader, the connection's writer, takes events with `get`; with no client they wait.
 
     `observe` sees every event as it is emitted. `overflowing` is set when 1,024 events more wait than did when the
-    client attached: it reads too slowly.
+    client attached; whether the client reads too slowly shows in `taken`, the count of those that left.
     """
 
     def __init__(self, observe: Callable[[ev.TurnEvent], None]) -> None:
@@ -22,6 +22,12 @@ class Outbox:
         self._observe = observe
         self.overflowing = asyncio.Event()
         self._most = MOST_WAITING
+        self.taken = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many have not left yet."""
+        return len(self._events)
 
     def attach(self) -> None:
         """A client is there from now on; what waited for it is not held against it."""
@@ -54,6 +60,7 @@ class Outbox:
         while not self._events:
             self._filled.clear()
             await self._filled.wait()
+        self.taken += 1
         return self._events.popleft()
 
     def _put(self, item: ev.TurnEvent | str) -> None:

@@ -19,11 +19,12 @@ from voice_agent.clock import Clock
 from voice_agent.conversation import Conversation, Conversations
 from voice_agent.llm.catalogue import Catalogue
 from voice_agent.prompt import build_prompt
-from voice_agent.session import Session, Wiring
+from voice_agent.session import Session
 from voice_agent.store.base import ConversationStore, Directory, Owner, Pair
 from voice_agent.telemetry import Telemetry
 from voice_agent.tools.base import ToolRunner, TurnContext
 from voice_agent.tools.registry import ToolRegistry, UnknownToolError
+from voice_agent.wiring import Wiring
 
 _LEAVING_S = 4.0
 log = logging.getLogger(__name__)

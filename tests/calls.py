@@ -12,11 +12,12 @@ from voice_agent.agent import Agent, ToolSpec
 from voice_agent.conversation import Conversation, Conversations
 from voice_agent.messages import Message
 from voice_agent.prompt import build_prompt
-from voice_agent.session import Session, Wiring
+from voice_agent.session import Session
 from voice_agent.store.base import Owner, Pair
 from voice_agent.store.recorder import Recorder
 from voice_agent.tools.base import TurnContext
 from voice_agent.tools.registry import ToolRegistry, tool
+from voice_agent.wiring import Wiring
 
 T = TypeVar("T")
 PAIR = Pair("a", "u")

@@ -89,14 +89,10 @@ class Caller:
         return ended[-1] if ended else await self.until("turn.ended", turn_id=turn_id)
 
     async def settle(self) -> int:
-        """Read what was on its way; returns how many events that were.
-
-        Twice, because an answer to a ping may overtake events that were waiting for their writer when it came.
-        """
+        """Read what was on its way, which the answer to a ping follows; returns how many events that were."""
         before = len(self.events)
-        for number in (1, 2):
-            await self.send("ping", id=f"settle-{before}-{number}")
-            await self.until("pong", id=f"settle-{before}-{number}")
+        await self.send("ping", id=f"settle-{before}")
+        await self.until("pong", id=f"settle-{before}")
         return len(self.events) - before
 
     async def closed(self) -> int:

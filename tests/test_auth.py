@@ -3,7 +3,7 @@
 import jwt
 import pytest
 
-from gateway.auth import AUDIENCE, Caller, Doors, Keys, is_loopback, refuse_open_door
+from gateway.auth import AUDIENCE, Caller, Doors, Keys, is_loopback, refuse_open_door, refuse_strangers
 from gateway.errors import Forbidden, InvalidRequest, Unauthorized
 from tests.api.world import ENV_KEY, HandClock, new_store
 from voice_agent.config import ConfigError
@@ -233,3 +233,26 @@ def test_an_open_door_is_refused_beyond_loopback(host: str, loopback: bool) -> N
         refuse_open_door(host, has_key=False)
     assert "VOICE_API_KEY" in str(caught.value)
     assert "voice-gateway keys create" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        (None, "evil.example:8080"),
+        ("http://evil.example:8080", "evil.example:8080"),
+        ("http://evil.example", "127.0.0.1:8080"),
+        ("null", "127.0.0.1:8080"),
+        (None, None),
+    ],
+)
+def test_an_open_gateway_is_closed_to_pages_from_elsewhere(origin: str | None, host: str | None) -> None:
+    """Neither another origin nor a name that was made to lead here gets in while there is no key."""
+    with pytest.raises(Forbidden):
+        refuse_strangers(origin, host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:8080", "[::1]:8080"])
+def test_an_open_gateway_answers_its_own_page(host: str) -> None:
+    """And programs, which send no origin."""
+    refuse_strangers(f"http://{host}", host)
+    refuse_strangers(None, host)

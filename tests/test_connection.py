@@ -10,6 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 
+from gateway.connection import SLOW_S
 from gateway.sessions import LiveSession
 from tests.gateways import Caller, Place, gateway
 from tests.stores import until
@@ -212,11 +213,25 @@ async def test_a_reader_that_is_too_slow_is_told_so() -> None:
     async with gateway(sndbuf=4096) as place:
         async with place.call(rcvbuf=4096) as caller:
             await flooded(place, caller)
+            given_up = asyncio.get_running_loop().time() + SLOW_S + 0.2
+            await until(lambda: _is_past(given_up), "a second in which nothing could be sent")
             assert await caller.closed() == 4430
             assert 0 < caller.seq < MANY
         async with place.call(resume=caller.ready["resume_token"], last_seq=caller.seq) as again:
             await again.until("turn.ended")
             assert len(caller.of("speech.delta") + again.of("speech.delta")) == MANY
+
+
+async def _is_past(at: float) -> bool:
+    return asyncio.get_running_loop().time() > at
+
+
+async def test_a_reply_in_one_breath_is_no_fault_of_its_reader() -> None:
+    """Far more events than may wait, at once, to a client that reads them: it gets them all."""
+    async with gateway() as place, place.call() as caller:
+        await caller.send("user.text", text="!tokens 6000 !token_ms 0", turn_id="t1")
+        await caller.until("turn.ended")
+        assert len(caller.of("speech.delta")) == 6000
 
 
 async def test_a_client_that_reads_nothing_does_not_keep_its_place() -> None:

@@ -566,3 +566,82 @@ def test_requests_of_a_session_only_grow_at_their_end() -> None:
 def whole(request: Any) -> list[tuple[str, str]]:
     messages: tuple[Message, ...] = request.history + request.turn
     return [(message.role, provider_text(message)) for message in messages]
+
+
+def test_the_guard_of_words_to_say_begins_when_they_can_be_heard() -> None:
+    """However long they waited behind a turn, and behind what is still being spoken of it."""
+    world = World([ev.TextDelta("x" * 60), DONE])
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("hi"))
+        session.handle(ev.SayRequested("y" * 30, interruptible=False))
+        await asyncio.sleep(5)
+        session.handle(ev.UserInterrupted(ev.Mark(chars=3)))
+        assert ear.of(ev.TurnHeard) == []
+        await asyncio.sleep(2)
+        session.handle(ev.UserInterrupted(ev.Mark(chars=3)))
+        assert [event.heard for event in ear.of(ev.TurnHeard)] == ["yyy"]
+
+    call(world, caller)
+
+
+def test_what_is_said_after_the_goodbye_is_heard_before_the_hang_up() -> None:
+    """Each later turn puts it off by its own length."""
+    world = World(GOODBYE)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("bye"))
+        await asyncio.sleep(0.5)
+        session.handle(ev.SayRequested("x" * 75))
+        await asyncio.sleep(5)
+        assert session.state is SessionState.LISTENING
+        await asyncio.sleep(3)
+        assert ear.events[-1] == ev.SessionEnded("agent")
+
+    call(world, caller)
+
+
+def test_new_words_join_an_answer_that_waits_behind_others() -> None:
+    """Whatever else is queued: a final text never waits for a whole answer that nobody will want."""
+    world = World(SLOW, QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("count", turn_id="t1"))
+        await asyncio.sleep(0.5)
+        session.handle(ev.UserSpoke("stop", turn_id="t2"))
+        session.handle(ev.SayRequested("By the way."))
+        session.handle(ev.UserSpoke("please", turn_id="t3"))
+        await asyncio.sleep(5)
+        assert world.model.requests[-1].turn[0].text == "stop please"
+        assert len(ear.of(ev.TurnEnded)) == 3
+
+    call(world, caller)
+
+
+def test_a_fact_that_changes_and_changes_back_is_told_each_time() -> None:
+    """Only the very same note, twice in a row, adds nothing."""
+    world = World(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        for text in ("open", "shut", "open", "open"):
+            session.handle(ev.ContextAdded(text))
+            await asyncio.sleep(0.1)
+
+    call(world, caller)
+    assert [message.text for message in run(world.history())] == ["open", "shut", "open"]
+
+
+def test_a_turn_id_is_remembered_for_the_whole_of_a_long_call() -> None:
+    """Hundreds of turns later its end is told again, and nothing runs twice."""
+    world = World([ev.TextDelta("Ok."), DONE])
+
+    async def caller(session: Session, ear: Ear) -> None:
+        for number in range(300):
+            session.handle(ev.UserSpoke("hi", turn_id=f"t{number}"))
+            await asyncio.sleep(0.1)
+        session.handle(ev.UserSpoke("hi", turn_id="t0"))
+        await asyncio.sleep(0.1)
+        assert len(world.model.requests) == 300
+        assert [event.turn_id for event in ear.of(ev.TurnEnded)][-2:] == ["t299", "t0"]
+
+    call(world, caller)

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     lease_ms: int = Field(default=10_000, ge=100)
     resume_s: float = Field(default=60, ge=0)
     idle_s: float = Field(default=3600, gt=0)
-    max_frame_bytes: int = Field(default=65_536, ge=1024)
+    max_frame_bytes: int = Field(default=262_144, ge=1024)
     max_text_chars: int = Field(default=16_000, ge=1)
     max_frames_per_s: float = Field(default=50, gt=0)
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from voice_agent.heard import SPEAKING_RATE
 from voice_agent.journal import Journal
 from voice_agent.messages import Message, TurnRecord
 from voice_agent.store.base import ConversationStore, Fenced, Pair, StoreDown, StoreError, TurnRef
@@ -71,10 +70,10 @@ class Conversation:
         """Settled messages enter the window."""
         self.window += messages
 
-    def append_turn(self, turn: Turn, ref: TurnRef, messages: tuple[Message, ...], *, cut: bool, guard: bool) -> None:
-        """An ended turn enters the window. `guard`: it ignores interruptions for as long as speaking it takes."""
-        length = len(turn.ledger.generated) / SPEAKING_RATE if guard else 0.0
-        guarded_until = turn.setup.received_at + length
+    def append_turn(
+        self, turn: Turn, ref: TurnRef, messages: tuple[Message, ...], *, cut: bool, guarded_until: float
+    ) -> None:
+        """An ended turn enters the window. It ignores interruptions until the clock's `now` is `guarded_until`."""
         self._tails[ref.session_id, turn.setup.turn_id] = Tail(
             turn, ref, len(self.window), cut, guarded_until, messages
         )

@@ -20,7 +20,10 @@ class Slot:
 
 
 class Ledger:
-    """Offsets are code points over all speech of the turn, in the order it was spoken."""
+    """Offsets are code points over all speech of the turn, in the order it was spoken.
+
+    `played`: the client has said that all of it, as far as it goes, was heard.
+    """
 
     def __init__(self) -> None:
         self._pieces: list[tuple[Slot, str]] = []
@@ -28,12 +31,14 @@ class Ledger:
         self._unsent = 0
         self._anchor: tuple[int, float] | None = None
         self._cut: int | None = None
+        self.played = False
 
     def spoke(self, slot: Slot, text: str, now: float) -> None:
         """Speech was handed out."""
         if self._anchor is None or self._spoken_by(now) >= self._total:
             # The voice had caught up: what it says now begins now, however long the silence was.
             self._anchor = (self._total, now)
+        self.played = False
         self._pieces.append((slot, text))
         self._total += len(text)
 
@@ -49,6 +54,7 @@ class Ledger:
 
     def move(self, mark: Mark | None, *, done: bool, now: float) -> None:
         """The caller has heard up to `mark`, or all of it if `done`. Marks past what was sent count as its end."""
+        self.played = done
         if done:
             self._cut = None
         elif mark is not None:

@@ -5,7 +5,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-# Chatty at INFO about what the supervisor's banner already says, or about every request.
+# Chatty about what the supervisor's banner already says, or about every request; at DEBUG they would log headers, URLs
+# with tokens in them, and what was said.
 _QUIET = ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "aiohttp.access", "asyncio")
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
@@ -33,7 +34,13 @@ def configure(process: str, level: str) -> None:
     handler.setFormatter(LineFormatter(process))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """uvicorn calls a WebSocket that was refused by an HTTP answer an error of ours; anybody could fill the log so."""
+    return "without completing handshake" not in record.getMessage()
 
 
 def _quoted(value: object) -> str:

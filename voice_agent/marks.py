@@ -19,7 +19,7 @@ class Marks:
         self._clock = clock
 
     def interrupted(self, turn_id: str | None, mark: ev.Mark | None) -> bool:
-        """The caller cut into the speech of a turn (None: the last one). False: there was nothing to cut into."""
+        """The caller cut into the speech of a turn (None: the last one). False: there was nothing to be cut into."""
         tail, now = self._tail(turn_id), self._clock.now()
         if tail is None or now < tail.guarded_until:
             return False

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import overload
 
+import msgspec
+
 from voice_agent.events import TurnEnded
 
-_KEPT = 256
+# As many as the store remembers of a user: an id that is forgotten here is a new turn there, too.
+_KEPT = 1000
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class _Text:
 
 
 class PastTurns:
-    """The last 256 texts and ends. A text that was merged into a turn has an id of its own, which leads to it."""
+    """The last 1,000 texts and ends. A text that was merged into a turn has an id of its own, which leads to it."""
 
     def __init__(self) -> None:
         self._texts: OrderedDict[str, _Text] = OrderedDict()
@@ -64,6 +67,6 @@ class PastTurns:
         text = self._texts.get(event.turn_id)
         if text is not None and text.key != key:
             return
-        self._ends[event.turn_id] = event
+        self._ends[event.turn_id] = msgspec.structs.replace(event, messages=())  # told again, not stored again
         if len(self._ends) > _KEPT:
             self._ends.popitem(last=False)

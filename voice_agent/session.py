@@ -8,34 +8,28 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, auto
 from typing import assert_never
 
 import msgspec
 
 from voice_agent import events as ev
-from voice_agent.agent import Agent, ToolSpec
-from voice_agent.clock import Clock
 from voice_agent.conversation import Conversation
-from voice_agent.heard import SPEAKING_RATE
 from voice_agent.live_turn import LiveTurn, Sink
-from voice_agent.llm.base import Model
 from voice_agent.marks import Marks
 from voice_agent.messages import Part
 from voice_agent.past_turns import PastTurns
-from voice_agent.prompt import Prompt
 from voice_agent.run import run_turn
 from voice_agent.scribe import Scribe
-from voice_agent.store.base import Fenced, Owner
-from voice_agent.tools.base import ToolRunner
+from voice_agent.store.base import Fenced
 from voice_agent.turn_setup import TurnSetup
+from voice_agent.voice import Voice
+from voice_agent.wiring import Wiring
 from voice_agent.work import Work
 
 log = logging.getLogger(__name__)
 _CLOSING_S = 2.0
-_GOODBYE_MARGIN_S = 1.0
 
 
 class SessionState(Enum):
@@ -44,19 +38,6 @@ class SessionState(Enum):
     LISTENING = auto()
     RESPONDING = auto()
     CLOSED = auto()
-
-
-@dataclass(frozen=True)
-class Wiring:
-    """What a session works with. `runner` makes the tool runner of one turn, given the turn's id."""
-
-    agent: Agent
-    model: Model
-    prompt: Prompt
-    tools: dict[str, ToolSpec]
-    runner: Callable[[str], ToolRunner]
-    clock: Clock
-    owner: Owner
 
 
 class Session:
@@ -74,8 +55,8 @@ class Session:
         self._past = PastTurns()
         self._marks = Marks(session_id, conversation, self._past, sink, wiring.clock)
         self._left: str | None = None
-        self._hang_up: tuple[str, float] | None = None
-        self._noted: set[str] = set()
+        self._last_note = ""
+        self._voice = Voice(wiring.clock)
         conversation.calls += 1
 
     @property
@@ -103,8 +84,8 @@ class Session:
                     ev.Failed("unknown_id", f"no tool call {call_id!r} waits for a result", field="call_id")
                 )
             case ev.ContextAdded(text=text):
-                if self._may_begin() and text not in self._noted:
-                    self._noted.add(text)
+                if text != self._last_note and self._may_begin():
+                    self._last_note = text
                     self._enqueue(self._scribe.note(text))
             case ev.SayRequested():
                 if self._may_begin():
@@ -121,8 +102,9 @@ class Session:
             return
         self._stay()
         live = self._live
-        if self._queue and self._queue[-1].takes_words:
-            self._queue[-1] = self._joined(self._queue[-1], event)
+        place = self._waiting_answer()
+        if place is not None and self._queue[place].takes_words:
+            self._queue[place] = self._joined(self._queue[place], event)
         elif live is not None and live.work.takes_words and live.turn.untouched:
             live.work = self._joined(live.work, event)
             text = live.work.opening[-1].text
@@ -151,12 +133,18 @@ class Session:
             return False
         return True
 
+    def _waiting_answer(self) -> int | None:
+        """The place in the queue of the last answer that has not begun."""
+        return next((i for i in reversed(range(len(self._queue))) if self._queue[i].kind == "answer"), None)
+
     def _on_interrupted(self, event: ev.UserInterrupted) -> None:
         turn_id = self._past.resolve(event.turn_id)
-        work = self._live.work if self._live else next((work for work in self._queue if work.kind == "answer"), None)
+        place = self._waiting_answer()
+        work = self._live.work if self._live else None if place is None else self._queue[place]
         if work is not None and turn_id in (None, work.turn_id):
             self._cut_in(event)
         elif self._marks.interrupted(turn_id, event.heard):
+            self._voice.stopped()
             self._stay()
 
     def _on_playback(self, event: ev.PlaybackMoved) -> None:
@@ -165,28 +153,26 @@ class Session:
             self._live.work.inbox.put(event)
             return
         ledger = self._marks.played(event, turn_id)
-        if ledger is not None and self._hang_up and self._hang_up[0] == turn_id:
+        if ledger is not None and turn_id == self._voice.last_turn:
+            self._voice.played(ledger)
+            self._wake.set()
             if event.done:
                 self._leave("agent")
-            else:
-                self._hang_up_after(turn_id, len(ledger.generated) - len(ledger.heard))
 
     def _cut_in(self, event: ev.UserInterrupted) -> None:
         """The caller cuts into the live turn, or into the answer that is about to begin: no more words join it."""
+        place = self._waiting_answer()
         if self._live is not None:
             work = self._live.work = replace(self._live.work, cut=True)
-        else:
-            place = next(i for i, work in enumerate(self._queue) if work.kind == "answer")
+        elif place is not None:
             work = self._queue[place] = replace(self._queue[place], cut=True)
+        else:
+            return
         work.inbox.put(msgspec.structs.replace(event, unsent=self._sink.recall(work.turn_id)))
-
-    def _hang_up_after(self, turn_id: str, unheard: int) -> None:
-        self._hang_up = (turn_id, self._wiring.clock.now() + unheard / SPEAKING_RATE + _GOODBYE_MARGIN_S)
-        self._wake.set()
 
     def _stay(self) -> None:
         """Whoever still speaks is not hung up on."""
-        self._hang_up = None
+        self._voice.last_turn = None
         self._wake.set()
 
     def _leave(self, reason: str) -> None:
@@ -218,14 +204,11 @@ class Session:
         while not self._queue and self._left is None:
             self._wake.clear()
             try:
-                async with asyncio.timeout(self._hang_up_in()):
+                async with asyncio.timeout(self._voice.hang_up_in()):
                     await self._wake.wait()
             except TimeoutError:
                 self._leave("agent")
         return self._left is None
-
-    def _hang_up_in(self) -> float | None:
-        return None if self._hang_up is None else max(0.0, self._hang_up[1] - self._wiring.clock.now())
 
     async def _perform(self, work: Work, tasks: asyncio.TaskGroup) -> None:
         if work.kind == "note":
@@ -302,10 +285,14 @@ class Session:
         live.over.set()
         work, ended_at = live.work, self._wiring.clock.now()
         cut = event.reason in ("interrupted", "cancelled")
-        self.conversation.append_turn(live.turn, work.ref, event.messages, cut=cut, guard=work.guard)
+        self._voice.said(event, work.received_at)
+        if cut or live.turn.ledger.played:
+            self._voice.stopped()
+        guarded_until = self._voice.until if work.guard else 0.0
+        self.conversation.append_turn(live.turn, work.ref, event.messages, cut=cut, guarded_until=guarded_until)
         self._scribe.end(work, event, lambda fault: self._on_stored(live, event, ended_at, fault))
         if event.hang_up:
-            self._hang_up_after(work.turn_id, len(event.generated))
+            self._voice.last_turn = work.turn_id
 
     def _on_stored(self, live: LiveTurn, event: ev.TurnEnded, ended_at: float, fault: Exception | None) -> None:
         if fault is not None:

@@ -11,9 +11,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from gateway.auth import Doors
+from gateway.auth import Doors, refuse_strangers
 from gateway.errors import PROBLEM_TYPE, RULES, InvalidRequest, NotJson, TooLarge, problem_response
 from voice_agent.agent import Fault, faults_of
 
@@ -77,6 +78,11 @@ def handle_errors(app: FastAPI) -> None:
             )
         return response
 
+    async def leave(_: Request, __: Exception) -> Response:
+        """The client is gone: nobody reads the answer, and nothing is wrong here."""
+        return Response(status_code=499)
+
+    app.add_exception_handler(ClientDisconnect, leave)
     for kind in (*RULES, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, answer)
 
@@ -87,6 +93,8 @@ def guard(doors: Doors) -> Callable[..., Awaitable[None]]:
 
     async def admit(request: Request, _: Annotated[object, Security(scheme)]) -> None:
         caller = await doors.admit(request.headers.get("authorization"), request.query_params.get("token"))
+        if caller.kind == "open":
+            refuse_strangers(request.headers.get("origin"), request.headers.get("host"))
         caller.manage()
 
     return admit
