@@ -48,6 +48,10 @@ class Gone(Refused):
     """It was there once: a session that can no longer be resumed."""
 
 
+class GoingAway(Refused):
+    """This process takes nothing new any more; another one will."""
+
+
 class TooLarge(Refused):
     """More bytes than are taken."""
 
@@ -81,6 +85,7 @@ RULES: dict[type[Exception], Rule] = {
     NotFound: Rule(404),
     Conflict: Rule(409),
     Gone: Rule(410),
+    GoingAway: Rule(503, headers={"Retry-After": "2"}),
     TooLarge: Rule(413),
     NotJson: Rule(415),
     InvalidRequest: Rule(422),

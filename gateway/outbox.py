@@ -30,7 +30,8 @@ class Outbox:
         return len(self._events)
 
     def attach(self) -> None:
-        """A client is there from now on; what waited for it is not held against it."""
+        """A client is there from now on. What waited for it is not held against it; answers were for the one before."""
+        self._events = deque(item for item in self._events if not isinstance(item, str))
         self.overflowing.clear()
         self._most = len(self._events) + MOST_WAITING
 

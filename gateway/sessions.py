@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from gateway.dialects import native
-from gateway.errors import Conflict, Gone, NotFound
+from gateway.errors import Conflict, GoingAway, Gone, NotFound
 from gateway.outbox import Outbox
 from gateway.replay import Replay
 from voice_agent import events as ev
@@ -108,7 +108,7 @@ class Sessions:
         """A new session. Raises Conflict if the user is in a call and may not have two, ModelError, StoreError."""
         parts, pair = self._parts, Pair(agent.id, user)
         if self._tasks is None or self._stopping.is_set():
-            raise Gone("this process is going away")
+            raise GoingAway("this process is going away")
         session_id = secrets.token_hex(8)
         wiring = self._wiring(agent, user, session_id)
         conversation = await parts.conversations.open(pair)

@@ -97,6 +97,16 @@ def test_what_waited_for_a_client_is_not_held_against_it() -> None:
     assert outbox.overflowing.is_set()
 
 
+async def test_answers_are_for_the_client_that_asked() -> None:
+    """The next one does not get them; it gets every event."""
+    outbox = Outbox(lambda _: None)
+    outbox.emit(STARTED)
+    outbox.answer("pong")
+    outbox.attach()
+    outbox.emit(SPOKEN)
+    assert [await outbox.get(), await outbox.get()] == [STARTED, SPOKEN]
+
+
 async def test_an_answer_takes_its_place_among_the_events() -> None:
     """It is no event of the session's: nobody observes it, and no recall takes it back."""
     seen: list[ev.TurnEvent] = []
