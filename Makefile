@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run install test check clean
+.PHONY: run install test check soak retrieval bench-memory clean
 
 run: install
 	@exec $(BIN)/voice-gateway serve
@@ -22,6 +22,19 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The kill loop of the tests with 1,000 turns in place of 300: worker, gateway and store die, the checker looks on.
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -s --timeout 900 --kill-turns 1000 tests/test_memory_kills.py -k kills_at_random
+
+# DATA=FILE: conversations with questions, as LoCoMo is published; the README says where.
+retrieval: $(VENV)/.installed-dev
+	@test -n "$(DATA)" || { echo "make retrieval DATA=FILE"; exit 2; }
+	@$(BIN)/python -m tests.retrieval $(DATA)
+
+# Memory's figures on this machine (Linux), over stores in a temporary directory; fails if one is not what it should be.
+bench-memory: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.memory
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "voice-gateway needs Python 3.11 to 3.13, and $(PYTHON) is %d.%d: make PYTHON=python3.12" % v)'

@@ -27,15 +27,18 @@ from voice_agent.config import ConfigError, Settings
 from voice_agent.conversation import Conversations
 from voice_agent.llm.catalogue import Catalogue
 from voice_agent.llm.wire import Http
+from voice_agent.memory.archives import Archives
 from voice_agent.recovery import close_orphans
 from voice_agent.store.attach import attached
 from voice_agent.store.base import Owner, StoreError
 from voice_agent.store.connection import Connection
 from voice_agent.store.directory import RedisDirectory
 from voice_agent.store.redis import RedisConversations
+from voice_agent.store.redis_memory import RedisMemory
 from voice_agent.telemetry import Telemetry
 from voice_agent.tools.call import end_call
 from voice_agent.tools.demo import get_time, set_reminder
+from voice_agent.tools.memory import search_tool
 from voice_agent.tools.registry import ToolRegistry
 
 log = logging.getLogger(__name__)
@@ -47,7 +50,7 @@ DEMO = Agent(
         "You are a friendly voice agent that people try out. You are heard, not read: answer in one or two short "
         "sentences, without lists or markup. When the caller says goodbye, end the call."
     ),
-    tools=("get_time", "set_reminder", "end_call"),
+    tools=("search_memory", "get_time", "set_reminder", "end_call"),
 )
 
 
@@ -86,9 +89,11 @@ class Gateway:
         self._directory = RedisDirectory(connection)
         self._doors = Doors(self._directory, clock, api_key=settings.api_key, loopback=is_loopback(settings.host))
         self._catalogue = Catalogue(settings, clock, http)
-        self._tools = ToolRegistry((get_time, set_reminder, end_call))
+        self._memory = RedisMemory(connection)
+        self._archives = Archives(self._memory, clock)
+        self._tools = ToolRegistry((search_tool(self._archives), get_time, set_reminder, end_call))
         self._telemetry = Telemetry(CollectorRegistry())
-        self._conversations = Conversations(self._store)
+        self._conversations = Conversations(self._store, self._memory, self._archives.drop)
         self._sessions = Sessions(self._collaborators())
         self._closing = asyncio.Event()
         self.app = self._build_app()
@@ -111,9 +116,10 @@ class Gateway:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sessions.run())
             tasks.create_task(self._conversations.run())
-            beating = tasks.create_task(self._keep_alive())
+            endless = (tasks.create_task(self._keep_alive()), tasks.create_task(self._conversations.follow()))
             await self._closing.wait()
-            beating.cancel()
+            for task in endless:
+                task.cancel()
 
     async def close(self) -> None:
         """End the sessions, wait until their last turns are stored, stop."""
@@ -142,6 +148,7 @@ class Gateway:
             conversations=self._conversations,
             catalogue=self._catalogue,
             tools=self._tools,
+            archives=self._archives,
             telemetry=self._telemetry,
             clock=self._clock,
             owner=self._owner,
@@ -153,6 +160,9 @@ class Gateway:
         services = Services(
             directory=self._directory,
             conversations=self._store,
+            memory=self._memory,
+            search=self._archives,
+            clock=self._clock,
             doors=self._doors,
             tools=self._tools.names(),
             check_model=self._catalogue.check,

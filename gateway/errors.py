@@ -44,6 +44,10 @@ class Conflict(Refused):
     """The thing is taken, or changed meanwhile."""
 
 
+class Stale(Refused):
+    """The version that `If-Match` names is not the one that holds."""
+
+
 class Gone(Refused):
     """It was there once: a session that can no longer be resumed."""
 
@@ -85,6 +89,7 @@ RULES: dict[type[Exception], Rule] = {
     NotFound: Rule(404),
     Conflict: Rule(409),
     Gone: Rule(410),
+    Stale: Rule(412),
     GoingAway: Rule(503, headers={"Retry-After": "2"}),
     TooLarge: Rule(413),
     NotJson: Rule(415),

@@ -25,7 +25,7 @@ from voice_agent.store.server import read_health
 
 PROGRAM = "voice-gateway"
 GATEWAY_GRACE_S = 8.0
-WORKER_GRACE_S = 2.0
+WORKER_MARGIN_S = 1.0
 MIND_STORE_S = 1.0
 POLL_S = 0.05
 POLL_TIMEOUT_S = 2.0
@@ -55,7 +55,9 @@ def _children(settings: Settings, port: int) -> tuple[Child, ...]:
     where = ("--data-dir", str(settings.data_dir))
     gateway = (*python, "gateway", "gateway", "--host", settings.host, "--port", str(port), *where)
     worker = (*python, "sleeptime", *where)
-    return Child("gateway", gateway, GATEWAY_GRACE_S), Child("worker", worker, WORKER_GRACE_S)
+    return Child("gateway", gateway, GATEWAY_GRACE_S), Child(
+        "worker", worker, settings.sleeptime_grace_s + WORKER_MARGIN_S
+    )
 
 
 async def _facts(settings: Settings, url: str, connection: Connection) -> Facts:

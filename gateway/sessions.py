@@ -18,13 +18,15 @@ from voice_agent.agent import Agent, describe, faults_of
 from voice_agent.clock import Clock
 from voice_agent.conversation import Conversation, Conversations
 from voice_agent.llm.catalogue import Catalogue
-from voice_agent.prompt import build_prompt
+from voice_agent.memory.archives import Archives
+from voice_agent.memory.passages import SEARCH_TOOL
 from voice_agent.session import Session
 from voice_agent.store.base import ConversationStore, Directory, Owner, Pair
 from voice_agent.telemetry import Telemetry
 from voice_agent.tools.base import ToolRunner, TurnContext
 from voice_agent.tools.registry import ToolRegistry, UnknownToolError
-from voice_agent.wiring import Wiring
+from voice_agent.wiring import Prompts, Wiring
+from voice_agent.work import Work
 
 _LEAVING_S = 4.0
 log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class Collaborators:
     conversations: Conversations
     catalogue: Catalogue
     tools: ToolRegistry
+    archives: Archives
     telemetry: Telemetry
     clock: Clock
     owner: Owner
@@ -187,18 +190,35 @@ class Sessions:
             raise Conflict(f"agent {agent.id!r} cannot be used: {fault}") from None
         _, _, name = model_name.partition("/")
 
-        def runner(turn_id: str) -> ToolRunner:
+        def runner(work: Work, in_prompt: frozenset[str]) -> ToolRunner:
             context = TurnContext(
-                agent_id=agent.id, user=user, session_id=session_id, turn_id=turn_id, timezone=agent.timezone
+                agent_id=agent.id,
+                user=user,
+                session_id=session_id,
+                turn_id=work.turn_id,
+                timezone=agent.timezone,
+                user_words=work.opening[-1].text if work.opening else "",
+                in_prompt=in_prompt,
             )
             return parts.tools.runner(agent.tools, parts.clock, context)
 
+        model = parts.catalogue.open(model_name)
+
+        async def warm() -> None:
+            await model.warm()
+            if SEARCH_TOOL in tools:
+                try:
+                    await parts.archives.warm(Pair(agent.id, user))
+                except Exception:
+                    log.exception("the archive of a caller could not be made ready")
+
         return Wiring(
             agent=agent,
-            model=parts.catalogue.open(model_name),
-            prompt=build_prompt(agent, name or model_name, tools),
+            model=model,
+            prompts=Prompts(agent, name or model_name, tools),
             tools=tools,
             runner=runner,
             clock=parts.clock,
             owner=parts.owner,
+            warm=warm,
         )

@@ -117,6 +117,8 @@ class Talk:
                 return Todo(self._note(f"call ended: {event.get('reason')}", "note"))
             case "error":
                 return self._error(event)
+            case "memory.updated":
+                return Todo(self._remembered(event))
             case other:
                 return Todo(self._aside(other, event))
 
@@ -144,6 +146,13 @@ class Talk:
                 return self._note("the gateway is going away, the call moves", "note")
             case _:
                 return ()
+
+    def _remembered(self, event: dict[str, Any]) -> tuple[Piece, ...]:
+        # It comes when it is ready, mostly while the person is at the prompt, which then goes below it.
+        labels = ", ".join(map(str, event.get("labels") or ()))
+        silent = self._live is None and self._pending is None
+        note = self._note(f"memory updated: {labels}" if labels else "memory updated", "note")
+        return note + self._prompt() if silent else note
 
     def _ended(self, event: dict[str, Any]) -> Todo:
         turn, reason = event["turn_id"], event.get("reason")

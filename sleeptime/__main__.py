@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sleeptime.worker import work
+from sleeptime.process import work
 from voice_agent import lifeline, logs
 from voice_agent.config import ConfigError, Settings, read_settings
 from voice_agent.store.base import StoreError
@@ -18,7 +18,7 @@ def main(
     data_dir: Annotated[Path | None, typer.Option(help="Where the embedded store lives (VOICE_DATA).")] = None,
     supervisor: Annotated[int | None, typer.Option("--lifeline", hidden=True)] = None,
 ) -> None:
-    """Wait for memory work in the store, until SIGTERM or Ctrl-C."""
+    """Turn conversations into memory as the store asks for it, until SIGTERM or Ctrl-C."""
     try:
         settings = read_settings(data=data_dir)
         logs.configure("sleeptime", settings.log_level)

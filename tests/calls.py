@@ -11,13 +11,13 @@ from voice_agent import events as ev
 from voice_agent.agent import Agent, ToolSpec
 from voice_agent.conversation import Conversation, Conversations
 from voice_agent.messages import Message
-from voice_agent.prompt import build_prompt
 from voice_agent.session import Session
 from voice_agent.store.base import Owner, Pair
 from voice_agent.store.recorder import Recorder
 from voice_agent.tools.base import TurnContext
 from voice_agent.tools.registry import ToolRegistry, tool
-from voice_agent.wiring import Wiring
+from voice_agent.wiring import Prompts, Wiring
+from voice_agent.work import Work
 
 T = TypeVar("T")
 PAIR = Pair("a", "u")
@@ -101,7 +101,8 @@ class World:
         self.store = Recorder(self.clock)
         self.model = ScriptedModel(*(replies or ([ev.TextDelta("Hello."), ev.ModelFinished("stop")],)))
         self.agent = Agent(id="a", name="A", **agent)
-        self.conversations = Conversations(SlowStore(self.store))
+        slow: Any = SlowStore(self.store)
+        self.conversations = Conversations(slow, slow)
         self.ears: list[Ear] = []
         self.sessions: list[Session] = []
         self.spoken: list[str] = []
@@ -119,17 +120,18 @@ class World:
         return session, ear, conversation
 
     def _wiring(self, session_id: str) -> Wiring:
-        def runner(turn_id: str) -> Any:
-            context = TurnContext(agent_id="a", user="u", session_id=session_id, turn_id=turn_id)
+        def runner(work: Work, in_prompt: frozenset[str]) -> Any:
+            context = TurnContext(
+                agent_id="a", user="u", session_id=session_id, turn_id=work.turn_id, in_prompt=in_prompt
+            )
             return REGISTRY.runner(REGISTRY.names(), self.clock, context)
 
-        return Wiring(
-            self.agent, self.model, build_prompt(self.agent, "m", self._tools), self._tools, runner, self.clock, OWNER
-        )
+        prompts = Prompts(self.agent, "m", self._tools)
+        return Wiring(self.agent, self.model, prompts, self._tools, runner, self.clock, OWNER, self.model.warm)
 
     async def history(self) -> tuple[Message, ...]:
         """What a process that starts now would load."""
-        return tuple(message for turn in (await self.store.load(PAIR)).turns for message in turn.messages)
+        return tuple(message for turn in (await self.store.load(PAIR)).turns for message in turn.record.messages)
 
 
 Caller = Callable[[Session, Ear], Coroutine[Any, Any, None]]

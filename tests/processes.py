@@ -11,6 +11,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 
@@ -19,12 +20,23 @@ from tests.stores import gone
 from voice_agent.clock import SystemClock
 from voice_agent.store.base import Pair
 from voice_agent.store.connection import Connection
-from voice_agent.store.keys import journal, open_turns
-from voice_agent.store.redis import RedisConversations
+from voice_agent.store.keys import journal, open_turns, shard
+from voice_agent.store.redis_jobs import GROUP
+from voice_agent.store.redis_memory import RedisMemory
 
 PATIENCE_S = 20.0
 STOP_S = 15.0
 REST_S = 0.01
+# The jobs in a stream (key) that were handed out to a group (argument) and not finished: to whom, how often, fields.
+_HELD = """
+local found = {}
+if redis.call('EXISTS', KEYS[1]) == 0 then return found end
+for _, held in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 100)) do
+  local entry = redis.call('XRANGE', KEYS[1], held[1], held[1])[1]
+  if entry then found[#found + 1] = {held[2], held[4], entry[2]} end
+end
+return found
+"""
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], what: str, patience_s: float = PATIENCE_S) -> None:
@@ -57,8 +69,15 @@ class Served:
 
     def gateway(self) -> int | None:
         """The process id of its gateway, if one runs just now."""
+        return self._child("gateway", "gateway")
+
+    def worker(self) -> int | None:
+        """The process id of its sleeptime worker, if one runs just now."""
+        return self._child("sleeptime")
+
+    def _child(self, *module: str) -> int | None:
         commands = ((pid, command(pid)) for pid in children(self.process.pid))
-        return next((pid for pid, words in commands if words[3:5] == ["gateway", "gateway"]), None)
+        return next((pid for pid, words in commands if words[3 : 3 + len(module)] == list(module)), None)
 
     async def family(self) -> list[int]:
         """All that it consists of: supervisor, gateway, worker, the store's server and its keeper."""
@@ -159,27 +178,47 @@ async def all_gone(pids: list[int]) -> bool:
 # ---- what the store of a data directory holds, asked past every gateway ----
 
 
-def _connection(data: Path) -> Connection:
-    return Connection(f"unix://{(data / 'keeper').read_text()}", shards=16)
+@asynccontextmanager
+async def store_of(data: Path) -> AsyncIterator[Connection]:
+    """A connection to it that keeps nothing alive."""
+    async with aclosing(Connection(f"unix://{(data / 'keeper').read_text()}", shards=16)) as connection:
+        yield connection
 
 
 async def server_of(data: Path) -> int:
     """The process id of the store's server."""
-    async with aclosing(_connection(data)) as connection:
+    async with store_of(data) as connection:
         return int((await connection.call("INFO", "server"))["process_id"])
 
 
 async def endings(data: Path, user: str) -> list[tuple[str, str]]:
     """The turns in the user's log with the demo agent, and how each ended."""
-    async with aclosing(_connection(data)) as connection:
-        log = await RedisConversations(connection).load(Pair("demo", user))
-    return [(turn.turn_id, turn.reason) for turn in log.turns]
+    async with store_of(data) as connection:
+        passages = await RedisMemory(connection).read_passages(Pair("demo", user), "")
+    return [(turn.record.turn_id, turn.record.reason) for turn in passages.turns]
 
 
 async def journalled(data: Path, user: str) -> list[set[str]]:
     """What is journalled of each open turn of the user's: `head`, and the numbers of its finished steps."""
-    async with aclosing(_connection(data)) as connection:
+    async with store_of(data) as connection:
         tag = connection.keys.tag(Pair("demo", user))
         members = [member.decode() for member in await connection.call("ZRANGE", open_turns(tag), 0, -1)]
         mine = [journal(tag, member) for member in members if member.startswith(f"demo:{user}:")]
         return [{field.decode() for field in await connection.call("HKEYS", key)} for key in mine]
+
+
+class Held(NamedTuple):
+    """A job that was handed out: to which sleeptime worker, dead or alive, and how often until now."""
+
+    worker: str
+    deliveries: int
+
+
+async def held_jobs(data: Path) -> dict[Pair, Held]:
+    """The jobs that are handed out."""
+    async with store_of(data) as connection:
+        held = {}
+        for tag in connection.keys.tags:
+            for worker, deliveries, fields in await connection.call("EVAL", _HELD, 1, shard(tag).jobs, GROUP):
+                held[Pair(fields[1].decode(), fields[3].decode())] = Held(worker.decode(), int(deliveries))
+        return held

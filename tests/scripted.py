@@ -1,7 +1,7 @@
 """A front end's counterpart that follows a script: a real WebSocket server speaking just enough of `voice.v1`."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -70,11 +70,15 @@ class Line:
 
 @asynccontextmanager
 async def scripted(
-    script: Callable[[Line], Awaitable[None]], refuse: Callable[[int], int | None] = lambda _: None, page: str = ""
+    script: Callable[[Line], Awaitable[None]],
+    refuse: Callable[[int], int | None] = lambda _: None,
+    page: str = "",
+    answers: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[str]:
     """Serve callers by `script`; yields the base URL.
 
-    `refuse` gives the HTTP status for connection 1, 2 …, or None to let it in; `page` is what `/` shows.
+    `refuse` gives the HTTP status for connection 1, 2 …, or None to let it in; `page` is what `/` shows; `answers` are
+    what other paths (with their query) answer as JSON, None standing for 403.
     """
     calls: list[ServerConnection] = []
     sent: list[dict[str, Any]] = []
@@ -85,13 +89,12 @@ async def scripted(
     def door(socket: ServerConnection, request: Request) -> Response | None:
         path = request.path.partition("?")[0]
         if not path.endswith("/session"):
-            body = page.encode()
-            headers = {
-                "Content-Type": "text/html; charset=utf-8",
-                "Content-Length": str(len(body)),
-                "Connection": "close",
-            }
-            return Response(200 if path == "/" else 404, "", Headers(headers), body)
+            if path == "/":
+                return _answer(200, "text/html; charset=utf-8", page)
+            if request.path not in (answers or {}):
+                return _answer(404, "application/json", "{}")
+            document = (answers or {})[request.path]
+            return _answer(403 if document is None else 200, "application/json", json.dumps(document))
         calls.append(socket)
         status = refuse(len(calls))
         if status is None:
@@ -100,3 +103,9 @@ async def scripted(
 
     async with serve(handle, "127.0.0.1", 0, process_request=door, subprotocols=[Subprotocol("voice.v1")]) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def _answer(status: int, kind: str, text: str) -> Response:
+    body = text.encode()
+    headers = {"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"}
+    return Response(status, "", Headers(headers), body)

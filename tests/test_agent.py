@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from tests.api.world import check_model
-from voice_agent.agent import Agent, Fault, InvalidAgentError, merge_patch, validate_agent
+from voice_agent.agent import Agent, Fault, InvalidAgentError, Sleeptime, merge_patch, validate_agent
 
 TOOLS = ("set_reminder", "get_time")
 
@@ -132,3 +132,29 @@ def test_merge_patch_does_what_its_rfc_lists(target: object, patch: object, resu
 def test_a_fault_of_the_whole_document_is_called_so() -> None:
     """The empty pointer reads as a word in the one-line form."""
     assert str(InvalidAgentError((Fault("", "no"), Fault("/a", "bad")))) == "document: no; /a: bad"
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ({"buffer": {"max": 4}}, "/buffer/max"),
+        ({"buffer": {"min": 4}}, "/buffer/min"),
+        ({"buffer": {"max": 20, "min": 20}}, "/buffer"),
+        ({"buffer": {"max": 10}}, "/buffer"),
+        ({"sleeptime": {"idle_after_s": 0}}, "/sleeptime/idle_after_s"),
+        ({"sleeptime": {"model": "nameless"}}, "/sleeptime/model"),
+        ({"sleeptime": {"model": "nowhere/large"}}, "/sleeptime/model"),
+        ({"sleeptime": {"when": "now"}}, "/sleeptime/when"),
+    ],
+)
+def test_buffer_and_sleeptime_are_validated(document: dict[str, object], path: str) -> None:
+    """Bounds, their order, and a model that can be had."""
+    assert set(faults({"id": "ann", "name": "Ann"} | document)) == {path}
+
+
+def test_the_sleeptime_model_is_the_agents_own_unless_it_says_so() -> None:
+    """And the default one where it has none."""
+    own = Agent(id="a", name="A", model="openai/day")
+    assert Agent(id="a", name="A").sleeptime_model("simulated") == "simulated"
+    assert own.sleeptime_model("simulated") == "openai/day"
+    assert own.model_copy(update={"sleeptime": Sleeptime(model="openai/night")}).sleeptime_model("s") == "openai/night"

@@ -11,7 +11,7 @@ from tests.turns import call as tool_call
 from tests.turns import check_valid_for_providers
 from tests.virtual_time import run
 from voice_agent import events as ev
-from voice_agent import journal, session
+from voice_agent import journal, session, work
 from voice_agent import run as run_module
 from voice_agent.messages import Message, Opaque
 from voice_agent.session import Session, SessionState
@@ -28,7 +28,7 @@ REPLIES: list[list[Any]] = [
     [0.2, tool_call(0, "hang_up", '{"pre_exec_msg":"Bye."}'), DONE],
     [0.2, tool_call(0, "write", '{"text":"z"}'), DONE],
 ]  # fmt: skip
-WATCHED = (run_module, session, runner, journal)
+WATCHED = (run_module, session, work, runner, journal)
 
 
 def play(watch: Watch) -> World:

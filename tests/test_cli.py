@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import socket
+from contextlib import AsyncExitStack, aclosing, closing
 from pathlib import Path
 
 import aiohttp
@@ -14,7 +15,13 @@ import pytest
 from gateway.cli import explain
 from tests.commands import run, started
 from voice_agent.config import ConfigError
-from voice_agent.store.base import StoreDown, StoreError
+from voice_agent.messages import Message, TurnRecord
+from voice_agent.store.base import OpenTurn, Owner, Pair, StoreDown, StoreError, TurnRef
+from voice_agent.store.connection import Connection
+from voice_agent.store.embedded import attach
+from voice_agent.store.redis import RedisConversations
+from voice_agent.store.redis_memory import RedisMemory
+from voice_agent.store.server import connect
 
 
 async def test_version_and_help() -> None:
@@ -23,7 +30,7 @@ async def test_version_and_help() -> None:
     assert re.fullmatch(r"voice-gateway \d+\.\d+\.\d+\n", told.out)
     told = await run("gateway", "--help")
     assert told.code == 0
-    for command in ("serve", "gateway", "sleeptime", "chat", "simulate", "keys"):
+    for command in ("serve", "gateway", "sleeptime", "chat", "simulate", "keys", "jobs"):
         assert re.search(rf"\b{command}\b", told.out)
 
 
@@ -43,6 +50,52 @@ async def test_keys_are_made_listed_and_revoked_on_the_embedded_store(tmp_path: 
     assert again.err.startswith(f"voice-gateway: there is no key with the id '{key_id}'")
 
 
+async def buried(store: Connection, user: str, reason: str) -> None:
+    """A job of the agent `ann` and a user, given up."""
+    pair, owner = Pair("ann", user), Owner("127.0.0.1:0", "first")
+    conversations, memory = RedisConversations(store), RedisMemory(store)
+    ref = TurnRef(pair, "s", "t", await conversations.open_session(pair, "s", owner))
+    said = (Message("user", "hello", 1.0),)
+    await conversations.begin_turn(OpenTurn(ref, owner, 0, 1.0, said))
+    await conversations.commit_turn(ref, TurnRecord(ref.key, "end_turn", said, 1.0))
+    assert await memory.raise_job(pair, "request")
+    (job,) = await memory.next_jobs("worker", 1, 0)
+    await memory.bury_job(job, reason)
+
+
+async def test_dead_letters_are_listed_shown_retried_and_dropped(tmp_path: Path) -> None:
+    """A line each; `show` tells everything; what is not there is a line on stderr and code 1."""
+    data = tmp_path / "data"
+    where = ("--data-dir", str(data))
+    async with AsyncExitStack() as stack:
+        url = stack.enter_context(closing(attach(data, None))).url
+        store = await stack.enter_async_context(aclosing(await connect(url, shards=16, allow_volatile=False)))
+        assert (await run("gateway", "jobs", "list", *where)).out == ""
+        await buried(store, "eve", "the model never\nfinished\x1b[2J")
+        await buried(store, "bob", "timed out")
+        lines = (await run("gateway", "jobs", "list", *where)).out.splitlines()
+        found = [re.fullmatch(r"(\S+)  \d{4}-\S+  ann/(\w+)  (.*)", line) for line in lines]
+        told = {row[2]: (row[1], row[3]) for row in found if row}
+        assert {user: reason for user, (_, reason) in told.items()} == {
+            "eve": "the model never finished[2J",
+            "bob": "timed out",
+        }
+        eve, bob = told["eve"][0], told["bob"][0]
+        shown = await run("gateway", "jobs", "show", eve, *where)
+        assert shown.code == 0
+        for line in (f"id: +{eve}", "agent: +ann", "user: +eve", "deliveries: +1", r"given up: +\d{4}-\S+"):
+            assert re.search(f"^{line}$", shown.out, re.MULTILINE), shown.out
+        assert shown.out.endswith("reason:     the model never\nfinished[2J\n")
+        assert (await run("gateway", "jobs", "retry", eve, *where)).code == 0
+        assert (await run("gateway", "jobs", "drop", bob, *where)).code == 0
+        assert (await run("gateway", "jobs", "list", *where)).out == ""
+        assert [job.pair.user for job in await RedisMemory(store).next_jobs("worker", 9, 0)] == ["eve"]
+        for verb in ("show", "retry", "drop"):
+            gone = await run("gateway", "jobs", verb, bob, *where)
+            assert (gone.code, gone.out) == (1, "")
+            assert gone.err.startswith(f"voice-gateway: there is no dead letter '{bob}'")
+
+
 async def test_faults_are_one_line_and_a_code(tmp_path: Path) -> None:
     """Bad settings and directories end with 2, a server that is away with 1, and none with a traceback."""
     (tmp_path / "file").touch()
@@ -58,6 +111,7 @@ async def test_faults_are_one_line_and_a_code(tmp_path: Path) -> None:
             (2, "VOICE_LOG_LEVEL", ("serve", *data), {"VOICE_LOG_LEVEL": "loud"}),
             (2, str(tmp_path / "file"), ("serve", "--port", "0", "--data-dir", str(tmp_path / "file")), {}),
             (2, str(tmp_path / "file"), ("keys", "list", "--data-dir", str(tmp_path / "file")), {}),
+            (2, str(tmp_path / "file"), ("jobs", "list", "--data-dir", str(tmp_path / "file")), {}),
             (1, f"127.0.0.1:{away}", ("serve", "--port", "0"), {"REDIS_URL": f"redis://:hidden@127.0.0.1:{away}"}),
             (2, f"127.0.0.1:{port} is taken", ("simulate", "--port", str(port)), {}),
             (1, "nothing listens", ("chat", "--url", f"http://127.0.0.1:{away}"), {}),

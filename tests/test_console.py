@@ -1,6 +1,7 @@
 """The web page in a real browser: a person types, reads along, interrupts, and is called back after a lost line."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,94 @@ async def test_a_refused_call_is_told_in_words(tmp_path: Path) -> None:
         assert await web.text("#state") == ["not connected"]
 
 
+def block(label: str, value: str, version: int = 0, **fields: Any) -> dict[str, Any]:
+    """A block as the gateway gives it."""
+    author, at = ("sleeptime:7", "2026-11-20T14:03:00.000Z") if version else (None, None)
+    known = {"label": label, "description": f"About {label}.", "value": value, "limit": 5000, "read_only": False}
+    return known | {"version": version, "author": author, "at": at, "sources": []} | fields
+
+
+@pytest.mark.browser
+async def test_what_is_remembered_stands_beside_the_talk_and_a_change_is_marked(tmp_path: Path) -> None:
+    """The blocks come at the beginning of a call; after `memory.updated` new and lost words can be told apart."""
+    path, told, stopped = "/v1/agents/demo/blocks?user=eva", asyncio.Event(), asyncio.Event()
+    persona = block("persona", "Kind.", read_only=True)
+    answers = {path: {"items": [persona, block("human", "Name: Eva. Lives in Kiel."), block("summary", "")]}}
+
+    async def script(line: Line) -> None:
+        await line.ready()
+        await told.wait()
+        answers[path] = {
+            "items": [persona, block("human", "Name: Eva. Lives in Bonn now.", 4), block("summary", MARKUP, 1)]
+        }
+        await line.event("memory.updated", version=9, labels=["human", "summary"], lag_ms=1320.4)
+        await stopped.wait()
+
+    async with (
+        scripted(script, page=read_page(), answers=answers) as url,
+        browsing(f"{url}/?user=eva", tmp_path) as web,
+    ):
+        await web.until("document.querySelectorAll('.block').length === 3")
+        assert await web.text(".block h2") == ["personaread-only", "human25 of 5000", "summary0 of 5000"]
+        assert await web.text(".block .value") == ["Kind.", "Name: Eva. Lives in Kiel.", ""]
+        assert await web.text(".block ins, .block del, .block .origin") == []
+        told.set()
+        await web.until("document.querySelector('.block ins')")
+        assert await web.text(".block del") == ["Kiel."]
+        assert await web.text(".block ins") == ["Bonn now.", MARKUP]
+        assert await web.text("#memory-state") == ["new: human, summary · 1.3\u00a0s"]
+        (of_human, of_summary) = await web.text(".block .origin")
+        assert of_human.startswith("version 4 by sleeptime, ")
+        assert of_summary.startswith("version 1 by sleeptime, ")
+        assert await web.value("document.querySelectorAll('#blocks img, #blocks b').length") == 0
+        assert web.faults == []
+        stopped.set()
+
+
+@pytest.mark.browser
+async def test_a_difference_is_told_word_by_word(tmp_path: Path) -> None:
+    """What stays, what came and what went add up to both texts; long texts are not compared word by word."""
+    cases: list[tuple[str, str, list[list[str]]]] = [
+        ("", "", []),
+        ("a b", "a b", [["", "a b"]]),
+        ("", "a b", [["ins", "a b"]]),
+        ("a b", "", [["del", "a b"]]),
+        ("a b c", "a x c", [["", "a"], ["del", " b"], ["ins", " x"], ["", " c"]]),
+        ("a a a", "a a", [["", "a a"], ["del", " a"]]),
+        ("1\n2\n3", "2\n3\n4", [["del", "1\n2"], ["ins", "2"], ["", "\n3"], ["ins", "\n4"]]),
+        ("x " * 1500, "y " * 1500, [["del", "x" + " x" * 1499], ["ins", "y" + " y" * 1499], ["", " "]]),
+    ]
+
+    async def script(line: Line) -> None:
+        await line.ready()
+
+    async with scripted(script, page=read_page()) as url, browsing(url, tmp_path) as web:
+        for before, after, steps in cases:
+            found = await web.value(f"difference({json.dumps(before)}, {json.dumps(after)})")
+            assert found == steps
+            assert "".join(text for tag, text in found if tag != "ins") == before
+            assert "".join(text for tag, text in found if tag != "del") == after
+
+
+@pytest.mark.browser
+async def test_memory_that_a_token_may_not_read_is_said_to_be_hidden(tmp_path: Path) -> None:
+    """The call goes on without it."""
+    stopped = asyncio.Event()
+
+    async def script(line: Line) -> None:
+        await line.ready()
+        await stopped.wait()
+
+    answers = {"/v1/agents/demo/blocks": None}
+    async with scripted(script, page=read_page(), answers=answers) as url, browsing(url, tmp_path) as web:
+        await web.until("document.getElementById('memory-state').textContent")
+        assert await web.text("#memory-state") == ["not shown: a client token can't read it"]
+        assert await web.text(".block") == []
+        assert await web.value("document.getElementById('state').className") == "on"
+        assert web.faults == []
+        stopped.set()
+
+
 async def test_the_page_is_one_file_that_loads_nothing() -> None:
     """Its policy allows no other origin, and it names none."""
     app = Starlette(routes=[Route("/", page)])
@@ -179,4 +268,5 @@ async def test_the_page_is_one_file_that_loads_nothing() -> None:
         assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
         assert "connect-src 'self'" in reply.headers["Content-Security-Policy"]
     assert not re.search(r"https?://", text)
+    assert not re.search(r"\.(css|js)\b", text)
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", text)

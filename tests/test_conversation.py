@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.calls import OWNER, PAIR, SlowStore
 from tests.virtual_time import VirtualClock, run
 from voice_agent.conversation import Conversations
 from voice_agent.messages import Message, TurnRecord
-from voice_agent.store.base import StoreDown, TurnRef
+from voice_agent.store.base import BlockValue, StoreDown, TurnRef
 from voice_agent.store.recorder import Recorder
 
 HELLO = (Message("user", "hello", 0.0),)
@@ -20,7 +21,8 @@ def play(scene: Callable[[Recorder, Conversations], Awaitable[None]]) -> None:
 
     async def main() -> None:
         store = Recorder(VirtualClock())
-        conversations = Conversations(SlowStore(store), hold_s=5.0)
+        slow: Any = SlowStore(store)
+        conversations = Conversations(slow, slow, hold_s=5.0)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(conversations.run())
             await asyncio.sleep(0)
@@ -53,17 +55,19 @@ def test_a_closed_conversation_stays_until_its_writes_are_stored() -> None:
         first = await conversations.open(PAIR)
         store.down = True
         record = TurnRecord("s:t", "end_turn", HELLO, 0.0)
-        first.append(HELLO)
+        first.append("s:t", HELLO)
         first.journal.submit(lambda: store.commit_turn(TurnRef(PAIR, "s", "t", epoch), record))
         conversations.close(first)
         await asyncio.sleep(1)
         again = await conversations.open(PAIR)
-        assert again.window == HELLO
+        assert again.history() == HELLO
         store.down = False
         conversations.close(again)
         await asyncio.sleep(3)
         assert (await conversations.open(PAIR)) is not first
-        assert [message.text for turn in (await store.load(PAIR)).turns for message in turn.messages] == ["hello"]
+        assert [message.text for turn in (await store.load(PAIR)).turns for message in turn.record.messages] == [
+            "hello"
+        ]
 
     play(scene)
 
@@ -92,3 +96,42 @@ def test_a_process_that_ends_does_not_wait_for_ever(caplog: pytest.LogCaptureFix
 
     play(scene)
     assert "a/u: not stored" in caplog.text
+
+
+def test_a_change_that_the_store_interrupts_is_taken_up_when_it_is_back() -> None:
+    """It is told once only: what could not be read then is read later, and so are those after it."""
+
+    async def scene(store: Recorder, conversations: Conversations) -> None:
+        conversation = await conversations.open(PAIR)
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(conversations.follow())
+            await asyncio.sleep(0.1)
+            await store.write_block(PAIR, BlockValue("human", "Ada.", 1))
+            store.down = True
+            await asyncio.sleep(3)
+            store.down = False
+            await asyncio.sleep(3)
+            following.cancel()
+        assert [block.value for block in conversation.blocks] == ["Ada."]
+        conversations.close(conversation)
+
+    play(scene)
+
+
+def test_a_change_during_a_load_is_not_overtaken_by_it() -> None:
+    """What was loaded may be older than the change."""
+
+    async def scene(store: Recorder, conversations: Conversations) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(conversations.follow())
+            await asyncio.sleep(0.1)
+            opening = tasks.create_task(conversations.open(PAIR))
+            await asyncio.sleep(0)
+            await store.write_block(PAIR, BlockValue("human", "Ada.", 1))
+            conversation = await opening
+            await asyncio.sleep(3)
+            following.cancel()
+        assert [block.value for block in conversation.blocks] == ["Ada."]
+        conversations.close(conversation)
+
+    play(scene)

@@ -29,6 +29,7 @@ def test_the_close_codes_are_the_protocols() -> None:
         (errors.NotFound("no"), 404, "no"),
         (errors.Conflict("no"), 409, "no"),
         (errors.Gone("no"), 410, "no"),
+        (errors.Stale("no"), 412, "no"),
         (errors.GoingAway("no"), 503, "no"),
         (errors.TooLarge("no"), 413, "no"),
         (errors.NotJson("no"), 415, "no"),

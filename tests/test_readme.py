@@ -42,7 +42,7 @@ def test_the_tree_names_every_module() -> None:
     tree = README.split("gateway/                the front door")[1].split("```")[0]
     words = set(re.findall(r"[a-z_]+", tree))
     stars = [prefix for prefix in ("chat_", "simulated") if f"{prefix}*" in tree]
-    for path in (*ROOT.glob("gateway/**/*.py"), *ROOT.glob("voice_agent/**/*.py")):
+    for path in (*ROOT.glob("gateway/**/*.py"), *ROOT.glob("voice_agent/**/*.py"), *ROOT.glob("sleeptime/*.py")):
         if path.stem not in ("__init__", "__main__"):
             assert path.stem in words or path.stem.startswith(tuple(stars)) or _spoken_for(path), path
 

@@ -36,17 +36,17 @@ async def begun(store: Recorder, *turn_ids: str, session: str = "s1") -> None:
 
 async def log_of(store: Recorder) -> list[tuple[str, str]]:
     """The turns in the log and how each ended."""
-    return [(turn.turn_id, turn.reason) for turn in (await store.load(PAIR)).turns]
+    return [(turn.record.turn_id, turn.record.reason) for turn in (await store.load(PAIR)).turns]
 
 
 def _texts(conversation: Conversation) -> list[str]:
-    return [message.text for message in conversation.window]
+    return [message.text for message in conversation.history()]
 
 
 @asynccontextmanager
 async def listening(store: Recorder) -> AsyncIterator[Conversations]:
     """Conversations of a process, which can be opened."""
-    conversations = Conversations(store)
+    conversations = Conversations(store, store)
     async with asyncio.TaskGroup() as group:
         group.create_task(conversations.run())
         await asyncio.sleep(0)
@@ -77,7 +77,7 @@ async def test_a_process_that_starts_in_the_slot_closes_what_the_last_one_left()
     await begun(store, "t1")
     await begun(store, "t2", session="s2")
     await store.beat(REBORN, LEASE_MS)
-    conversations = Conversations(store)
+    conversations = Conversations(store, store)
     assert await close_orphans(store, conversations, AT) == 2
     assert await close_orphans(store, conversations, AT) == 0
     assert await log_of(store) == [("t1", "interrupted"), ("t2", "interrupted")]
@@ -90,7 +90,7 @@ async def test_who_lives_is_left_alone_until_the_lease_runs_out() -> None:
     await begun(store, "t1")
     await begun(store, "t2", session="s2")
     await store.commit_turn(ref("t1"), record(ref("t1")))
-    conversations = Conversations(store)
+    conversations = Conversations(store, store)
     clock.at += LEASE_MS / 1000 - 1
     assert await close_orphans(store, conversations, AT) == 0
     clock.at += 1
@@ -105,24 +105,24 @@ class _Meddled(Recorder):
         super().__init__(HandClock())
         self.meddle: Callable[[Recorder], Awaitable[object]] | None = meddle
 
-    async def commit_turn(self, ref: TurnRef, record: TurnRecord) -> str:
+    async def commit_turn(self, ref: TurnRef, record: TurnRecord, evict: str | None = None) -> str:
         meddle, self.meddle = self.meddle, None
         if meddle is not None:
             await meddle(self)
-        return await super().commit_turn(ref, record)
+        return await super().commit_turn(ref, record, evict)
 
 
 async def test_of_two_that_find_an_orphan_one_closes_it() -> None:
     """Another process takes the turn over before the first has stored it: the first leaves it alone."""
 
     async def other(store: Recorder) -> None:
-        assert await close_orphans(store, Conversations(store), AT + 1) == 1
+        assert await close_orphans(store, Conversations(store, store), AT + 1) == 1
 
     store = _Meddled(other)
     await begun(store, "t1")
     await store.beat(REBORN, LEASE_MS)
-    assert await close_orphans(store, Conversations(store), AT) == 0
-    (turn,) = (await store.load(PAIR)).turns
+    assert await close_orphans(store, Conversations(store, store), AT) == 0
+    (turn,) = [turn.record for turn in (await store.load(PAIR)).turns]
     assert (turn.reason, turn.messages[-1].at) == ("interrupted", AT + 1)
 
 
@@ -137,9 +137,9 @@ async def test_a_turn_that_was_adopted_and_not_stored_is_found_again() -> None:
     await begun(store, "t1")
     await store.beat(REBORN, LEASE_MS)
     with pytest.raises(StoreDown):
-        await close_orphans(store, Conversations(store), AT)
+        await close_orphans(store, Conversations(store, store), AT)
     store.down = False
-    assert await close_orphans(store, Conversations(store), AT) == 1
+    assert await close_orphans(store, Conversations(store, store), AT) == 1
     assert await log_of(store) == [("t1", "interrupted")]
 
 
@@ -148,7 +148,7 @@ async def test_the_dead_one_cannot_write_any_more() -> None:
     store = Recorder(HandClock())
     await begun(store, "t1")
     await store.beat(REBORN, LEASE_MS)
-    await close_orphans(store, Conversations(store), AT)
+    await close_orphans(store, Conversations(store, store), AT)
     with pytest.raises(Fenced):
         await store.commit_turn(ref("t1"), record(ref("t1")))
     assert await log_of(store) == [("t1", "interrupted")]
@@ -161,9 +161,9 @@ async def test_a_store_that_is_away_is_told() -> None:
     await store.beat(REBORN, LEASE_MS)
     store.down = True
     with pytest.raises(StoreDown):
-        await close_orphans(store, Conversations(store), AT)
+        await close_orphans(store, Conversations(store, store), AT)
     store.down = False
-    assert await close_orphans(store, Conversations(store), AT) == 1
+    assert await close_orphans(store, Conversations(store, store), AT) == 1
 
 
 async def test_a_conversation_that_is_open_learns_of_the_closed_turn() -> None:
@@ -216,7 +216,7 @@ async def test_a_mark_on_a_turn_that_the_store_lost_holds_nothing_up() -> None:
     store = Recorder(HandClock())
     async with listening(store) as conversations:
         conversation = await conversations.open(PAIR)
-        conversation.keep_heard(Tail(Turn(setup()), ref("lost"), 0, cut=False, guarded_until=0.0, stored=()))
+        conversation.keep_heard(Tail(Turn(setup()), ref("lost"), cut=False, guarded_until=0.0, stored=()))
         conversation.journal.submit(lambda: store.commit_turn(ref("t1"), record(ref("t1"))))
         await conversation.journal.drained()
         conversations.close(conversation)

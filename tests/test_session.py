@@ -14,6 +14,7 @@ from voice_agent import events as ev
 from voice_agent.messages import Message
 from voice_agent.prompt import provider_text
 from voice_agent.session import Session, SessionState
+from voice_agent.store.memory import JobResult
 
 DONE = ev.ModelFinished("stop")
 SLOW: list[Any] = [ev.TextDelta("One, "), 1.0, ev.TextDelta("two, "), 1.0, ev.TextDelta("three."), DONE]
@@ -645,3 +646,36 @@ def test_a_turn_id_is_remembered_for_the_whole_of_a_long_call() -> None:
         assert [event.turn_id for event in ear.of(ev.TurnEnded)][-2:] == ["t299", "t0"]
 
     call(world, caller)
+
+
+def test_many_short_calls_leave_the_window_as_one_long_call_does() -> None:
+    """Jobs at the end of calls deal with everything said; that must not keep old turns from leaving the prompt."""
+    world = World([ev.TextDelta("Ok."), DONE])
+
+    async def caller(session: Session, ear: Ear) -> None:
+        for _ in range(3):
+            session.handle(ev.UserSpoke("hi"))
+            await asyncio.sleep(0.1)
+            await work()
+
+    async def work() -> None:
+        for job in await world.store.next_jobs("w", 16, 0):
+            seen = await world.store.read_memory(PAIR)
+            await world.store.finish_job(job, JobResult(seen.cursor, seen.wanted, seen.start))
+
+    async def calls() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(world.conversations.run())
+            await asyncio.sleep(0)
+            for _ in range(30):
+                await hold(world, caller)
+                await asyncio.sleep(1)
+                await work()
+                await asyncio.sleep(1)
+            world.conversations.stop()
+
+    run(calls())
+    most = world.agent.buffer.max + 6  # nobody tells a live session here: a call's own turns come on top
+    assert max(len(request.history) for request in world.model.requests) <= most
+    assert not any(message.role == "context" for request in world.model.requests for message in request.history)
+    assert len(run(world.history())) <= most

@@ -153,7 +153,8 @@ async def test_a_session_that_nobody_comes_back_to_is_over() -> None:
             caller.drop()
         await until(lambda: _stored(place, 1), "the turn is stored")
         problem(await refused(place, caller), 410)
-        (turn,) = (await RedisConversations(place.store).load(Pair("demo", "default"))).turns
+        (logged,) = (await RedisConversations(place.store).load(Pair("demo", "default"))).turns
+        turn = logged.record
         assert (turn.reason, [message.text for message in turn.messages]) == ("cancelled", [STALLS, "one two"])
 
 

@@ -83,6 +83,27 @@ def test_kinds_of_speech_can_be_told_apart(kind: str, style: str, text: str) -> 
     assert call.say("hm", kind=kind).pieces == (Piece(text, style),)  # type: ignore[arg-type]
 
 
+def test_new_memory_is_told_and_the_prompt_comes_back() -> None:
+    """The labels that changed; a job that changed no block is told too."""
+    call = Call()
+    call.ready()
+    call.event("memory.updated", version=3, labels=["human", "summary"], lag_ms=12.5)
+    call.event("memory.updated", version=4, labels=[], lag_ms=12.5)
+    assert call.printed == "you> \n- memory updated: human, summary\nyou> \n- memory updated\nyou> "
+
+
+def test_new_memory_in_the_middle_of_a_reply_leaves_the_prompt_alone() -> None:
+    """The reply goes on in a line of its own."""
+    call = Call()
+    call.ready()
+    call.line("hello")
+    call.event("turn.started", turn_id="t-1", revision=0)
+    call.say("Hello")
+    call.event("memory.updated", version=3, labels=["human"], lag_ms=12.5)
+    call.say("again.")
+    assert call.printed == "you> Hello\n- memory updated: human\nagain."
+
+
 def test_ctrl_c_interrupts_with_the_characters_displayed_then_leaves() -> None:
     """The mark counts code points of every kind of speech in the turn; the second Ctrl-C hangs up."""
     call = Call()

@@ -31,6 +31,12 @@ DEFAULT_BLOCKS = (
 )
 
 
+def _provider_named(value: str | None) -> str | None:
+    if value is not None and value != "simulated" and not re.fullmatch(r"[A-Za-z0-9_-]+/\S+", value):
+        raise ValueError("a model is written PROVIDER/NAME, or `simulated`")
+    return value
+
+
 class _Strict(BaseModel):
     # Input is hidden because a definition may hold what no log should.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -64,6 +70,28 @@ class Voice(_Strict):
     )
 
 
+class BufferBounds(_Strict):
+    """How many messages stay in the prompt: beyond `max` the oldest turns go, until `min` or fewer are left."""
+
+    max: int = Field(default=30, gt=4, le=1000)
+    min: int = Field(default=15, gt=4, le=1000)
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> "BufferBounds":
+        if self.max <= self.min:
+            raise ValueError(f"max ({self.max}) has to be greater than min ({self.min})")
+        return self
+
+
+class Sleeptime(_Strict):
+    """How the conversation becomes memory: by which model, and after how long a silence."""
+
+    model: str | None = Field(default=None, description="PROVIDER/NAME or `simulated`; unset: the agent's own model")
+    idle_after_s: float = Field(default=60, gt=0, le=86_400)
+
+    _names_a_provider = field_validator("model")(_provider_named)
+
+
 class Agent(_Strict):
     """An agent's definition. Every fault in it is reported at once, each with the path to its field."""
 
@@ -79,16 +107,13 @@ class Agent(_Strict):
     blocks: tuple[Block, ...] = ()
     greeting: str | None = Field(default=None, min_length=1, description="said when a call begins")
     voice: Voice = Voice()
+    buffer: BufferBounds = BufferBounds()
+    sleeptime: Sleeptime = Sleeptime()
     second_session: Literal["serialise", "refuse"] = "serialise"
     timezone: str = "UTC"
     metadata: dict[str, Any] = {}
 
-    @field_validator("model")
-    @classmethod
-    def _names_a_provider(cls, value: str | None) -> str | None:
-        if value is not None and value != "simulated" and not re.fullmatch(r"[A-Za-z0-9_-]+/\S+", value):
-            raise ValueError("a model is written PROVIDER/NAME, or `simulated`")
-        return value
+    _names_a_provider = field_validator("model")(_provider_named)
 
     @field_validator("timezone")
     @classmethod
@@ -116,6 +141,10 @@ class Agent(_Strict):
             for label, text, fixed in DEFAULT_BLOCKS
         )
         return defaults + tuple(given.values())
+
+    def sleeptime_model(self, default: str) -> str:
+        """The model that turns this agent's conversations into memory."""
+        return self.sleeptime.model or self.model or default
 
     def document(self) -> bytes:
         """The definition (JSON) as it is stored: what was given and no default, so that defaults may improve."""
@@ -185,6 +214,9 @@ def validate_agent(
     if not any(fault.path == "/model" for fault in faults):
         reason = check_model(document.get("model") or default_model)
         faults += (Fault("/model", reason),) if reason else ()
+    if agent is not None and agent.sleeptime.model:
+        reason = check_model(agent.sleeptime.model)
+        faults += (Fault("/sleeptime/model", reason),) if reason else ()
     if agent is None or faults:
         raise InvalidAgentError(faults)
     return agent

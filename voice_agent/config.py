@@ -45,6 +45,12 @@ class Settings(BaseSettings):
     max_frame_bytes: int = Field(default=262_144, ge=1024)
     max_text_chars: int = Field(default=16_000, ge=1)
     max_frames_per_s: float = Field(default=50, gt=0)
+    sleeptime_jobs: int = Field(default=16, ge=1, le=1000)
+    sleeptime_deliveries: int = Field(default=5, ge=1, le=16)
+    sleeptime_lease_ms: int = Field(default=10_000, ge=100)
+    sleeptime_job_s: float = Field(default=120, gt=0)
+    sleeptime_grace_s: float = Field(default=1, ge=0)
+    sleeptime_metrics_port: int | None = Field(default=None, ge=1, le=65535)
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @property

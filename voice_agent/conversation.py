@@ -2,23 +2,37 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from voice_agent.journal import Journal
+from voice_agent.memory.history import START, Buffer, WindowTurn, after, evict, hide, order, prompt
 from voice_agent.messages import Message, TurnRecord
-from voice_agent.store.base import ConversationStore, Fenced, Pair, StoreDown, StoreError, TurnRef
+from voice_agent.store.base import (
+    BlockValue,
+    ConversationStore,
+    Fenced,
+    Pair,
+    Snapshot,
+    StoreDown,
+    StoreError,
+    TurnRef,
+)  # fmt: skip
+from voice_agent.store.memory import Change, MemoryStore
 from voice_agent.turn import Turn
 
+_FOLLOW_MS, _FOLLOW_RETRY_S = 2000, 0.5
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Tail:
-    """An ended turn whose heard text can still move; it stands in the window from `start` on."""
+    """An ended turn whose heard text can still move; the key of its `ref` is its place in the window."""
 
     turn: Turn
     ref: TurnRef
-    start: int
     cut: bool
     guarded_until: float
     stored: tuple[Message, ...]
@@ -28,56 +42,100 @@ class Tail:
 
 
 class Conversation:
-    """`turns` is held while a turn runs: sessions of one user take turns. `window` only grows at its end.
+    """`turns` is held while a turn runs: sessions of one user take turns. `listeners` are told of memory's changes.
 
     `sessions` need it still, `calls` are those of them that have not hung up.
+
+    The window only grows at its end; turns leave its beginning when memory has taken them over.
     """
 
-    def __init__(self, pair: Pair, store: ConversationStore) -> None:
+    def __init__(self, pair: Pair, store: ConversationStore, memory: MemoryStore) -> None:
         self.pair = pair
         self.store = store
+        self._memory = memory
         self.journal = Journal()
         self.turns = asyncio.Lock()
         self.loading = asyncio.Lock()
         self.loaded = False
-        self.window: tuple[Message, ...] = ()
         self.sessions = 0
         self.calls = 0
         self.memory_version = 0
+        self.blocks: tuple[BlockValue, ...] = ()
+        self.buffer = Buffer()
+        self.listeners: set[Callable[[Change], None]] = set()
+        self._window: tuple[WindowTurn, ...] = ()
+        self._leaving = self._hidden = START
         self._tails: dict[tuple[str, str], Tail] = {}
-        self._keys: set[str] = set()
-        self._adopted: list[TurnRecord] = []
+        self._adopted: list[tuple[TurnRecord, str]] = []
 
     async def load(self) -> None:
         """Take up what is stored."""
         snapshot = await self.store.load(self.pair)
-        self.window = tuple(message for turn in snapshot.turns for message in turn.messages)
-        self.memory_version = snapshot.memory_version
-        self._keys = {turn.key for turn in snapshot.turns}
+        self._window = tuple(WindowTurn(turn.record.key, turn.record.messages, turn.id) for turn in snapshot.turns)
+        self.remember(snapshot)
         self.loaded = True
-        for record in self._adopted:
-            self.adopt(record)
+        for record, entry_id in self._adopted:
+            self.adopt(record, entry_id)
 
-    def adopt(self, record: TurnRecord) -> None:
+    def adopt(self, record: TurnRecord, entry_id: str) -> None:
         """A turn that died elsewhere was stored: it enters the window, unless what was loaded had it already."""
         if not self.loaded:
-            self._adopted.append(record)
-        elif record.key not in self._keys:
-            self._keys.add(record.key)
-            self.append(record.messages)
+            self._adopted.append((record, entry_id))
+        elif all(turn.key != record.key for turn in self._window):
+            self._window += (WindowTurn(record.key, record.messages, entry_id),)
 
-    def append(self, messages: tuple[Message, ...]) -> None:
+    def remember(self, snapshot: Snapshot) -> None:
+        """Take up blocks and watermark as they are stored now: turns that memory has taken over leave the window."""
+        self._window = after(self._window, snapshot.start)
+        self._leaving = max(self._leaving, snapshot.evict, key=order)
+        self.memory_version = snapshot.memory_version
+        self.blocks = snapshot.blocks
+
+    def forget(self) -> None:
+        """Nothing that was said before is known any more; a turn under way ends as it began."""
+        self._tails.clear()
+        self._window, self._leaving, self._hidden = (), START, START
+
+    def history(self) -> tuple[Message, ...]:
+        """What of the conversation goes to the model."""
+        self._hidden = hide(self._window, self._hidden, self.buffer)
+        return prompt(self._window, self._hidden)
+
+    @property
+    def in_prompt(self) -> frozenset[str]:
+        """The ids of the stored messages that `history` shows."""
+        return frozenset(
+            f"{turn.id}.{n}" for turn in after(self._window, self._hidden) if turn.id for n in range(len(turn.messages))
+        )
+
+    def append(self, key: str, messages: tuple[Message, ...]) -> None:
         """Settled messages enter the window."""
-        self.window += messages
+        self._window += (WindowTurn(key, messages),)
+
+    async def commit(self, ref: TurnRef, record: TurnRecord) -> None:
+        """Move a turn into the log, and ask in the same step for the eviction of those that are too many."""
+        going = evict(self._window, self._leaving, self.buffer)
+        try:
+            entry_id = await self.store.commit_turn(ref, record, going)
+        except Fenced:
+            # Its new owner stores it, in its own words.
+            self._window = tuple(turn for turn in self._window if turn.key != record.key)
+            raise
+        self._leaving = going or self._leaving
+        self._window = tuple(
+            msgspec.structs.replace(turn, id=entry_id) if turn.key == record.key else turn for turn in self._window
+        )
+
+    def consolidate(self, reason: str) -> None:
+        """Ask the sleeptime worker to deal with all that was said, after what is being written now."""
+        self.journal.submit(lambda: self._memory.raise_job(self.pair, reason))
 
     def append_turn(
         self, turn: Turn, ref: TurnRef, messages: tuple[Message, ...], *, cut: bool, guarded_until: float
     ) -> None:
         """An ended turn enters the window. It ignores interruptions until the clock's `now` is `guarded_until`."""
-        self._tails[ref.session_id, turn.setup.turn_id] = Tail(
-            turn, ref, len(self.window), cut, guarded_until, messages
-        )
-        self.append(messages)
+        self._tails[ref.session_id, turn.setup.turn_id] = Tail(turn, ref, cut, guarded_until, messages)
+        self.append(ref.key, messages)
 
     def tail(self, session_id: str, turn_id: str | None) -> Tail | None:
         """A session's turn with that id, or its last one, while its heard text can still move."""
@@ -85,11 +143,12 @@ class Conversation:
             return self._tails.get((session_id, turn_id))
         return next((tail for tail in reversed(self._tails.values()) if tail.ref.session_id == session_id), None)
 
-    def resettle(self, tail: Tail) -> tuple[Message, ...]:
-        """Take the tail's marks into the window; returns its messages as they are now."""
-        messages = tail.settled()
-        self.window = self.window[: tail.start] + messages + self.window[tail.start + len(messages) :]
-        return messages
+    def resettle(self, tail: Tail) -> None:
+        """Take the tail's marks into the window."""
+        self._window = tuple(
+            msgspec.structs.replace(turn, messages=tail.settled()) if turn.key == tail.ref.key else turn
+            for turn in self._window
+        )
 
     def keep_heard(self, tail: Tail) -> None:
         """Store the tail's heard text if it moved since it was last stored."""
@@ -115,10 +174,21 @@ class Conversation:
 
 
 class Conversations:
-    """The conversations open in this process. `run` owns their writers; a closed one stays until all is stored."""
+    """The conversations open in this process. `run` owns their writers; a closed one stays until all is stored.
 
-    def __init__(self, store: ConversationStore, hold_s: float = 5.0) -> None:
+    `forget` is told of pairs that were forgotten, here or in another process.
+    """
+
+    def __init__(
+        self,
+        store: ConversationStore,
+        memory: MemoryStore,
+        forget: Callable[[Pair], None] = lambda _: None,
+        hold_s: float = 5.0,
+    ) -> None:
         self._store = store
+        self._memory = memory
+        self._forget = forget
         self._hold_s = hold_s
         self._open: dict[Pair, Conversation] = {}
         self._writers: set[asyncio.Task[None]] = set()
@@ -144,7 +214,7 @@ class Conversations:
             raise RuntimeError("conversations are opened while `run` runs")
         conversation = self._open.get(pair)
         if conversation is None:
-            conversation = self._open[pair] = Conversation(pair, self._store)
+            conversation = self._open[pair] = Conversation(pair, self._store, self._memory)
         conversation.sessions += 1
         try:
             async with conversation.loading:
@@ -169,10 +239,50 @@ class Conversations:
         else:
             del self._open[conversation.pair]
 
-    def adopt(self, pair: Pair, record: TurnRecord) -> None:
+    def adopt(self, pair: Pair, record: TurnRecord, entry_id: str) -> None:
         """A turn of the pair that died elsewhere was closed here: a live session must know of it too."""
         if pair in self._open:
-            self._open[pair].adopt(record)
+            self._open[pair].adopt(record, entry_id)
+
+    async def follow(self) -> None:
+        """Take up what changes in memory, here or in another process, as it happens. Never returns."""
+        places: dict[str, str] = {}
+        while True:
+            try:
+                changes = await self._memory.changes(places, _FOLLOW_MS)
+            except StoreError as fault:
+                log.warning("changes in memory are not seen just now: %s", fault)
+                await asyncio.sleep(_FOLLOW_RETRY_S)
+                continue
+            for change in changes:
+                await self._insist(change)
+
+    async def _insist(self, change: Change) -> None:
+        """A change was read and will not be told again: it is taken up, however long the store is away."""
+        while True:
+            try:
+                return await self._changed(change)
+            except StoreError as fault:
+                log.warning("a change in memory waits for the store: %s", fault)
+                await asyncio.sleep(_FOLLOW_RETRY_S)
+            except Exception:
+                log.exception("the memory of %s cannot be read", change.pair)
+                return None
+
+    async def _changed(self, change: Change) -> None:
+        if change.kind == "forgotten":
+            self._forget(change.pair)
+        conversation = self._open.get(change.pair)
+        if conversation is None:
+            return
+        async with conversation.loading:  # what is being loaded now may be older than the change
+            if not conversation.loaded:
+                return
+            if change.kind == "forgotten":
+                conversation.forget()
+            conversation.remember(await self._memory.read_memory(change.pair))
+        for listener in tuple(conversation.listeners):
+            listener(change)
 
     async def _write(self, conversation: Conversation) -> None:
         while conversation.sessions or conversation.journal.holds:

@@ -200,6 +200,14 @@ class TurnHeard(msgspec.Struct, frozen=True):
     heard: str
 
 
+class MemoryUpdated(msgspec.Struct, frozen=True):
+    """New memory was committed; the next turn uses it. `lag_ms`: since it was asked for."""
+
+    version: int
+    labels: tuple[str, ...]
+    lag_ms: float
+
+
 class SessionEnded(msgspec.Struct, frozen=True):
     """The last event of a session."""
 
@@ -208,7 +216,7 @@ class SessionEnded(msgspec.Struct, frozen=True):
 
 TurnEvent = (
     TurnStarted | Spoke | Flushed | ToolCalled | ToolFinished | Failed | TurnSpoken | TurnEnded | TurnHeard
-    | SessionEnded
+    | MemoryUpdated | SessionEnded
 )  # fmt: skip
 
 # ---- what a turn asks for (between turn and run only) ----

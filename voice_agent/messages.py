@@ -6,6 +6,7 @@ import msgspec
 
 _REVISION = "\x1f"  # no turn id holds a control character
 Role = Literal["user", "assistant", "tool", "context"]
+ToolChoice = Literal["auto", "none", "required"]
 
 
 class Opaque(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,6 +42,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `heard` is None for what is not speech, and for speech of a turn that is not settled yet. `interrupted` marks the
     assistant message in which the caller cut in. `at` is in seconds since the epoch. `id` is given by the store.
+    `failed` marks the result of a call that did not succeed.
     """
 
     role: Role
@@ -52,6 +54,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_call_id: str | None = None
     opaque: tuple[Opaque, ...] = ()
     interrupted: bool = False
+    failed: bool = False
 
 
 class ToolSchema(msgspec.Struct, frozen=True):
@@ -74,7 +77,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     history: tuple[Message, ...]
     turn: tuple[Message, ...]
     tools: tuple[ToolSchema, ...] = ()
-    tool_choice: Literal["auto", "none"] = "auto"
+    tool_choice: ToolChoice = "auto"
     temperature: float | None = None
     reasoning: str | None = None
     max_output_tokens: int | None = None
@@ -113,6 +116,11 @@ class Latency(msgspec.Struct, frozen=True):
     gateway: float
     total: float
     parts: tuple[Part, ...]
+
+    def plus(self, name: str, ms: float) -> "Latency":
+        """With a further part after the others."""
+        total = round(self.total + ms, 3)
+        return msgspec.structs.replace(self, total=total, parts=(*self.parts, Part(name, ms)))
 
 
 class TurnRecord(msgspec.Struct, frozen=True, omit_defaults=True):

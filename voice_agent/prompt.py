@@ -1,9 +1,11 @@
 """What a model is shown: a stable system text, tools that ask for an utterance, and settled history as it was heard."""
 
+import re
+
 import msgspec
 
-from voice_agent.agent import Agent, ToolSpec
-from voice_agent.messages import Message, ModelRequest, ToolCall, ToolSchema
+from voice_agent.agent import Agent, Block, ToolSpec
+from voice_agent.messages import Message, ModelRequest, ToolCall, ToolChoice, ToolSchema
 
 UTTERANCE_FIELD = "pre_exec_msg"
 INTERRUPTED = "[interrupted here]"
@@ -24,7 +26,7 @@ class Prompt(msgspec.Struct, frozen=True):
     reasoning: str | None = None
     max_output_tokens: int | None = None
 
-    def request(self, history: tuple[Message, ...], turn: tuple[Message, ...], *, may_call: bool) -> ModelRequest:
+    def request(self, history: tuple[Message, ...], turn: tuple[Message, ...], choice: ToolChoice) -> ModelRequest:
         """The request for the next step. Tools stay listed when none may be called: prefix caches live on it."""
         return ModelRequest(
             model=self.model,
@@ -32,18 +34,18 @@ class Prompt(msgspec.Struct, frozen=True):
             history=history,
             turn=turn,
             tools=self.tools,
-            tool_choice="auto" if may_call else "none",
+            tool_choice=choice,
             temperature=self.temperature,
             reasoning=self.reasoning,
             max_output_tokens=self.max_output_tokens,
         )
 
 
-def build_prompt(agent: Agent, model: str, tools: dict[str, ToolSpec]) -> Prompt:
-    """The prompt of an agent that speaks with `model` (as its provider names it) and is offered `tools`."""
+def build_prompt(agent: Agent, model: str, tools: dict[str, ToolSpec], blocks: tuple[Block, ...]) -> Prompt:
+    """The prompt of an agent that speaks with `model` (as its provider names it), offered `tools`, knowing `blocks`."""
     return Prompt(
         model=model,
-        system=_system_text(agent),
+        system=_system_text(agent.system, blocks),
         tools=tuple(_offered(spec) for spec in tools.values()),
         temperature=agent.temperature,
         reasoning=agent.reasoning,
@@ -74,9 +76,15 @@ def provider_arguments(call: ToolCall) -> str:
     return opening + (rest if rest.startswith("}") else "," + rest)
 
 
-def _system_text(agent: Agent) -> str:
-    blocks = (f"<{block.label}>\n{block.value}\n</{block.label}>" for block in agent.all_blocks() if block.value)
-    return "\n\n".join((agent.system, *blocks))
+def _system_text(system: str, blocks: tuple[Block, ...]) -> str:
+    known = (f"<{block.label}>\n{_inside(block.value, blocks)}\n</{block.label}>" for block in blocks if block.value)
+    return "\n\n".join((system, *known))
+
+
+def _inside(value: str, blocks: tuple[Block, ...]) -> str:
+    """A block's value that cannot end its block, or begin another, whoever wrote it: such a tag loses its bracket."""
+    labels = "|".join(block.label for block in blocks)
+    return re.sub(rf"<(?=\s*/?\s*(?:{labels})\b)", "\u2039", value, flags=re.IGNORECASE)
 
 
 def _offered(spec: ToolSpec) -> ToolSchema:

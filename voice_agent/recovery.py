@@ -42,10 +42,10 @@ async def close_orphans(
             continue
         record = close_orphan(adopted, at)
         try:
-            await store.commit_turn(adopted.ref, record)
+            entry_id = await store.commit_turn(adopted.ref, record)
         except Fenced:
             continue
-        conversations.adopt(adopted.ref.pair, record)
+        conversations.adopt(adopted.ref.pair, record, entry_id)
         log.warning("closed a turn whose process died: %s", adopted.ref.key)
         closed += 1
     return closed

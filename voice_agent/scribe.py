@@ -61,13 +61,13 @@ class Scribe:
         """Move an ended turn into the log; `then` is told None when it is stored, or why it never will be."""
         record = self._record(work, event.reason, event.messages)
         record = msgspec.structs.replace(record, usage=event.usage, latency=event.latency)
-        self._conversation.journal.submit(lambda: self._conversation.store.commit_turn(work.ref, record), then)
+        self._conversation.journal.submit(lambda: self._conversation.commit(work.ref, record), then)
 
     def keep(self, work: Work) -> None:
         """Put words that no turn answers into window and log: a note, or the last thing said before hanging up."""
         record = self._record(work, "end_turn" if work.kind == "note" else "cancelled", work.opening)
-        self._conversation.append(work.opening)
-        self._conversation.journal.submit(lambda: self._conversation.store.commit_turn(work.ref, record))
+        self._conversation.append(work.ref.key, work.opening)
+        self._conversation.journal.submit(lambda: self._conversation.commit(work.ref, record))
 
     def _record(self, work: Work, reason: str, messages: tuple[Message, ...]) -> TurnRecord:
         return TurnRecord(key=work.ref.key, reason=reason, messages=messages, started_at=self._started_at(work))

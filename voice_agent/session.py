@@ -6,8 +6,6 @@ what is to be told goes to the `Sink` in the same call, but for `TurnEnded`, whi
 
 import asyncio
 import logging
-import secrets
-from collections import deque
 from dataclasses import replace
 from enum import Enum, auto
 from typing import assert_never
@@ -18,15 +16,15 @@ from voice_agent import events as ev
 from voice_agent.conversation import Conversation
 from voice_agent.live_turn import LiveTurn, Sink
 from voice_agent.marks import Marks
-from voice_agent.messages import Part
+from voice_agent.memory.history import Buffer
 from voice_agent.past_turns import PastTurns
 from voice_agent.run import run_turn
 from voice_agent.scribe import Scribe
 from voice_agent.store.base import Fenced
-from voice_agent.turn_setup import TurnSetup
+from voice_agent.store.memory import Change
 from voice_agent.voice import Voice
 from voice_agent.wiring import Wiring
-from voice_agent.work import Work
+from voice_agent.work import Agenda, Work
 
 log = logging.getLogger(__name__)
 _CLOSING_S = 2.0
@@ -49,14 +47,16 @@ class Session:
         self._wiring = wiring
         self._scribe = Scribe(session_id, epoch, wiring.owner, conversation, wiring.clock)
         self._sink = sink
-        self._queue: deque[Work] = deque()
-        self._wake = asyncio.Event()
+        self._agenda = Agenda()
         self._live: LiveTurn | None = None
         self._past = PastTurns()
         self._marks = Marks(session_id, conversation, self._past, sink, wiring.clock)
         self._left: str | None = None
         self._last_note = ""
         self._voice = Voice(wiring.clock)
+        self._idle_at: float | None = None
+        conversation.buffer = Buffer(wiring.agent.buffer.max, wiring.agent.buffer.min)
+        conversation.listeners.add(self._on_memory)
         conversation.calls += 1
 
     @property
@@ -86,10 +86,10 @@ class Session:
             case ev.ContextAdded(text=text):
                 if text != self._last_note and self._may_begin():
                     self._last_note = text
-                    self._enqueue(self._scribe.note(text))
+                    self._agenda.add(self._scribe.note(text))
             case ev.SayRequested():
                 if self._may_begin():
-                    self._enqueue(self._scribe.say(event))
+                    self._agenda.add(self._scribe.say(event))
             case ev.UserLeft():
                 self._leave(event.reason)
             case _:
@@ -101,10 +101,9 @@ class Session:
         if not self._may_begin(event.turn_id):
             return
         self._stay()
-        live = self._live
-        place = self._waiting_answer()
-        if place is not None and self._queue[place].takes_words:
-            self._queue[place] = self._joined(self._queue[place], event)
+        live, waiting = self._live, self._agenda.answer
+        if waiting is not None and waiting.takes_words:
+            self._agenda.answer = self._joined(waiting, event)
         elif live is not None and live.work.takes_words and live.turn.untouched:
             live.work = self._joined(live.work, event)
             text = live.work.opening[-1].text
@@ -115,7 +114,7 @@ class Session:
             work = self._scribe.answer(event)
             self._past.took(work.turn_id, event.revision, work.turn_id, work.ref.key)
             self._scribe.begin(work)
-            self._enqueue(work)
+            self._agenda.add(work)
 
     def _joined(self, work: Work, event: ev.UserSpoke) -> Work:
         """The work with a further final text taken in; its journalled words follow."""
@@ -127,20 +126,14 @@ class Session:
         return joined
 
     def _may_begin(self, turn_id: str | None = None) -> bool:
-        if self.conversation.journal.full:
-            text = "the store is away and no more can be held for it"
-            self._sink.emit(ev.Failed("store", text, retryable=True, turn_id=turn_id))
-            return False
-        return True
-
-    def _waiting_answer(self) -> int | None:
-        """The place in the queue of the last answer that has not begun."""
-        return next((i for i in reversed(range(len(self._queue))) if self._queue[i].kind == "answer"), None)
+        full = self.conversation.journal.full
+        if full:
+            self._sink.emit(ev.Failed("store", "the store is away and no more can be held for it", True, turn_id))
+        return not full
 
     def _on_interrupted(self, event: ev.UserInterrupted) -> None:
         turn_id = self._past.resolve(event.turn_id)
-        place = self._waiting_answer()
-        work = self._live.work if self._live else None if place is None else self._queue[place]
+        work = self._live.work if self._live else self._agenda.answer
         if work is not None and turn_id in (None, work.turn_id):
             self._cut_in(event)
         elif self._marks.interrupted(turn_id, event.heard):
@@ -155,17 +148,16 @@ class Session:
         ledger = self._marks.played(event, turn_id)
         if ledger is not None and turn_id == self._voice.last_turn:
             self._voice.played(ledger)
-            self._wake.set()
+            self._agenda.wake()
             if event.done:
                 self._leave("agent")
 
     def _cut_in(self, event: ev.UserInterrupted) -> None:
         """The caller cuts into the live turn, or into the answer that is about to begin: no more words join it."""
-        place = self._waiting_answer()
         if self._live is not None:
             work = self._live.work = replace(self._live.work, cut=True)
-        elif place is not None:
-            work = self._queue[place] = replace(self._queue[place], cut=True)
+        elif self._agenda.answer is not None:
+            work = self._agenda.answer = replace(self._agenda.answer, cut=True)
         else:
             return
         work.inbox.put(msgspec.structs.replace(event, unsent=self._sink.recall(work.turn_id)))
@@ -173,42 +165,54 @@ class Session:
     def _stay(self) -> None:
         """Whoever still speaks is not hung up on."""
         self._voice.last_turn = None
-        self._wake.set()
+        self._agenda.wake()
 
     def _leave(self, reason: str) -> None:
         self._left = reason
         self.conversation.calls -= 1
+        self.conversation.listeners.discard(self._on_memory)
         if self._live is not None:
             unsent = self._sink.recall(self._live.work.turn_id)
             self._live.work.inbox.put(ev.UserLeft(reason, unsent))
-        waiting, self._queue = self._queue, deque()
-        for work in waiting:
+        for work in self._agenda.clear():
             if work.opening:
                 self._scribe.keep(work)
-        self._wake.set()
+        self._agenda.wake()
 
     # ---- turns ----
 
     async def run(self) -> None:
         """Until the session is left; returns when the last tool that was let run on has finished, too."""
         async with asyncio.TaskGroup() as tasks:
-            warming = tasks.create_task(self._wiring.model.warm())
+            warming = tasks.create_task(self._wiring.warm())
             while await self._has_work():
                 async with self.conversation.turns:
-                    if self._queue:
-                        await self._perform(self._queue.popleft(), tasks)
+                    if (work := self._agenda.take()) is not None:
+                        await self._perform(work, tasks)
             warming.cancel()
             await self._say_goodbye()
 
     async def _has_work(self) -> bool:
-        while not self._queue and self._left is None:
-            self._wake.clear()
+        while self._agenda.empty and self._left is None:
             try:
-                async with asyncio.timeout(self._voice.hang_up_in()):
-                    await self._wake.wait()
+                async with asyncio.timeout(self._next_deadline()):
+                    await self._agenda.changed()
             except TimeoutError:
-                self._leave("agent")
+                self._on_deadline()
         return self._left is None
+
+    def _next_deadline(self) -> float | None:
+        """Seconds until the goodbye has been heard or the caller has been silent for long, if either is awaited."""
+        now = self._wiring.clock.now()
+        idle_in = None if self._idle_at is None else max(0.0, self._idle_at - now)
+        return min((due for due in (self._voice.hang_up_in(), idle_in) if due is not None), default=None)
+
+    def _on_deadline(self) -> None:
+        if self._voice.hang_up_in() == 0.0:
+            self._leave("agent")
+        elif self._idle_at is not None and self._wiring.clock.now() >= self._idle_at:
+            self._idle_at = None
+            self.conversation.consolidate("idle")
 
     async def _perform(self, work: Work, tasks: asyncio.TaskGroup) -> None:
         if work.kind == "note":
@@ -216,13 +220,14 @@ class Session:
             return
         if work.kind == "answer":
             self.conversation.freeze()
-        live = self._live = LiveTurn(work, self._setup(work), self)
+        setup = self._wiring.setup(work, self.conversation.history(), self.conversation.blocks)
+        live = self._live = LiveTurn(work, setup, self)
         tasks.create_task(self._run_turn(live))
         await live.over.wait()
 
     async def _run_turn(self, live: LiveTurn) -> None:
         wiring = self._wiring
-        runner = wiring.runner(live.work.turn_id)
+        runner = wiring.runner(live.work, self.conversation.in_prompt)
         await run_turn(live.turn, wiring.model, runner, live.work.inbox, live, wiring.clock)
         if not live.over.is_set():
             log.error("turn %s never ended", live.work.turn_id)
@@ -230,32 +235,19 @@ class Session:
             live.over.set()
             self._leave("internal")
 
-    def _setup(self, work: Work) -> TurnSetup:
-        wiring = self._wiring
-        return TurnSetup(
-            turn_id=work.turn_id,
-            prompt=wiring.prompt,
-            history=self.conversation.window,
-            opening=work.opening,
-            tools=wiring.tools,
-            call_prefix=secrets.token_hex(5),
-            received_at=work.received_at,
-            wall_offset=wiring.clock.wall() - wiring.clock.now(),
-            revision=work.revision,
-            max_steps=wiring.agent.max_steps,
-            stall_s=wiring.agent.voice.stall_timeout_ms / 1000,
-            failure_notice=wiring.agent.voice.failure_notice,
-            words=work.speech,
-        )
-
     async def _say_goodbye(self) -> None:
         """Last words wait for what is unstored, but not for ever: the journal outlives the session."""
+        self.conversation.consolidate("session_end")
         try:
             async with asyncio.timeout(_CLOSING_S):
                 await self.conversation.journal.drained()
         except TimeoutError:
             self._sink.emit(ev.Failed("store", "the last turn is not stored yet; it is kept until it is"))
         self._sink.emit(ev.SessionEnded(self._left or "client"))
+
+    def _on_memory(self, change: Change) -> None:
+        if change.labels:  # turns that leave the window change nothing that the agent knows
+            self._sink.emit(ev.MemoryUpdated(change.version, change.labels, change.lag_ms))
 
     # ---- what a live turn tells ----
 
@@ -276,20 +268,20 @@ class Session:
         note = self._scribe.note(f"The tool {finished.name}, still running when the caller cut in, {how}: {output}")
         if self._left is None:
             self._sink.emit(finished)
-            self._enqueue(note)
+            self._agenda.add(note)
         else:
             self._scribe.keep(note)
 
     def _on_ended(self, live: LiveTurn, event: ev.TurnEnded) -> None:
         self._live = None
         live.over.set()
-        work, ended_at = live.work, self._wiring.clock.now()
-        cut = event.reason in ("interrupted", "cancelled")
+        work, ended_at, cut = live.work, self._wiring.clock.now(), event.reason in ("interrupted", "cancelled")
         self._voice.said(event, work.received_at)
         if cut or live.turn.ledger.played:
             self._voice.stopped()
         guarded_until = self._voice.until if work.guard else 0.0
         self.conversation.append_turn(live.turn, work.ref, event.messages, cut=cut, guarded_until=guarded_until)
+        self._idle_at = ended_at + self._wiring.agent.sleeptime.idle_after_s
         self._scribe.end(work, event, lambda fault: self._on_stored(live, event, ended_at, fault))
         if event.hang_up:
             self._voice.last_turn = work.turn_id
@@ -302,15 +294,7 @@ class Session:
             self._leave("fenced" if fenced else "internal")
             return
         took = round((self._wiring.clock.now() - ended_at) * 1000, 3)
-        latency = msgspec.structs.replace(
-            event.latency,
-            total=round(event.latency.total + took, 3),
-            parts=(*event.latency.parts, Part("store", took)),
-        )
-        event = msgspec.structs.replace(event, heard=live.turn.ledger.heard, latency=latency)
+        heard, latency = live.turn.ledger.heard, event.latency.plus("store", took)
+        event = msgspec.structs.replace(event, heard=heard, latency=latency)
         self._past.stored(event, live.work.ref.key)
         self._sink.emit(event)
-
-    def _enqueue(self, work: Work) -> None:
-        self._queue.append(work)
-        self._wake.set()

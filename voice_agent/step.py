@@ -1,95 +1,27 @@
 """One reply of the model as it is read: its text, its calls and their results, and the messages they become."""
 
-from enum import Enum, auto
-from typing import Any
+import re
 
 import msgspec
 
 from voice_agent.agent import ToolSpec
-from voice_agent.events import EndReason, ToolCallDelta, ToolReturned
+from voice_agent.calls import Call, CallState
+from voice_agent.events import EndReason, ToolCallDelta, ToolFinished
 from voice_agent.messages import Message, Opaque, ToolCall
-from voice_agent.prompt import UTTERANCE_FIELD
-from voice_agent.utterance import ArgumentScanner
-
-_BECAUSE: dict[EndReason, str] = {
-    "interrupted": "the caller interrupted",
-    "cancelled": "the call ended",
-    "llm_api_error": "the model failed",
-    "max_tokens": "the reply was cut off at its length limit",
-    "content_filter": "the reply was stopped by the content filter",
-    "refusal": "the model refused to go on",
-}
-
-
-class CallState(Enum):
-    """A call is read, then runs, then is done; a refused one skips the running."""
-
-    READING = auto()
-    RUNNING = auto()
-    DONE = auto()
-
-
-class Call:
-    """One tool call of a reply. `arguments` is set when all of it has been read and it is one JSON object."""
-
-    def __init__(self, call_id: str, name: str, spec: ToolSpec | None) -> None:
-        self.id = call_id
-        self.name = name
-        self.spec = spec
-        self.state = CallState.READING
-        self.scanner = ArgumentScanner(UTTERANCE_FIELD)
-        self.read = False
-        self.arguments: dict[str, Any] | None = None
-        self.result: ToolReturned | None = None
-        self.started_at = 0.0
-        self.flushed = False
-
-    def feed(self, piece: str) -> str:
-        """Take the next piece of the arguments; returns what became readable of the utterance."""
-        said = self.scanner.feed(piece)
-        if self.scanner.complete and not self.read:
-            self.close()
-        return said
-
-    def close(self) -> None:
-        """Nothing more of the arguments will come. No arguments at all are an empty object; broken ones stay None."""
-        if self.state is CallState.READING:
-            self.read = True
-            self.arguments = {} if not self.scanner.text.strip() else self.scanner.arguments()
-
-    @property
-    def running(self) -> bool:
-        return self.state is CallState.RUNNING
-
-    def unfinished(self, reason: EndReason) -> ToolReturned:
-        """The result of a call that the end of its turn overtakes."""
-        because = _BECAUSE.get(reason, "the turn ended")
-        if not self.running:
-            text = f"Not run: {because} first."
-        elif self.outlives(reason):
-            text = f"Still running: {because} before it finished. Its outcome will follow."
-        elif self.spec and self.spec.threaded:
-            text = f"Abandoned: {because}. It could not be stopped, and may have taken effect."
-        else:
-            text = f"Cancelled: {because} before it finished."
-        return ToolReturned(self.id, text, "cancelled")
-
-    def outlives(self, reason: EndReason) -> bool:
-        """Writes run to their end when the caller cuts in."""
-        cut = reason in ("interrupted", "cancelled")
-        return cut and self.running and self.spec is not None and self.spec.on_interrupt == "finish"
-
-    @property
-    def canonical(self) -> str:
-        """The arguments as the history keeps them."""
-        known = {"malformed_arguments": self.scanner.text} if self.arguments is None else self.arguments
-        return msgspec.json.encode(known).decode()
+from voice_agent.rules import Rulebook
 
 
 class Step:
-    """The reply under way. Indices are the model's, positions are the order in which calls appeared."""
+    """The reply under way, after the turn's finished steps. Indices are the model's, positions the calls' order.
 
-    def __init__(self) -> None:
+    `broken_rule` says what is wrong with arguments that a rule set: the turn cannot go on with such a rule.
+    """
+
+    def __init__(self, rules: Rulebook, before: tuple[Message, ...]) -> None:
+        self.broken_rule: str | None = None
+        self._rules = rules
+        self._before = before
+        self._called_before = _names_called(before)
         self.calls: list[Call] = []
         self._by_index: dict[int, Call] = {}
         self._by_id: dict[str, Call] = {}
@@ -150,21 +82,47 @@ class Step:
         if spec.effects == "irreversible" and replying:
             return True
         running = [other for other in self.calls if other.running]
-        alone = spec.exits or not spec.parallel
-        return bool(running) and (alone or any(other.spec and not other.spec.parallel for other in running))
+        alone = self._rules.ends_turn(call.name, exits=spec.exits) or not spec.parallel
+        if running and (alone or any(other.spec and not other.spec.parallel for other in running)):
+            return True
+        return self._rules.undecided(call.name, self.called, [other.name for other in running])
 
-    def fault(self, call: Call, tools: dict[str, ToolSpec], before: tuple[Message, ...]) -> str | None:
-        """Why a call may not run, in words for the model; `before` are the turn's finished steps."""
+    @property
+    def called(self) -> tuple[str, ...]:
+        """The names of the calls that succeeded in this turn so far."""
+        return self._called_before + tuple(call.name for call in self.calls if call.succeeded)
+
+    @property
+    def forced(self) -> tuple[str, ...]:
+        """The tools of which the rules want one to be called now; empty: none."""
+        return self._rules.forced(self.called)
+
+    @property
+    def reminder(self) -> str | None:
+        """What to tell a model that answered in words where it must call; None if it was told in this turn."""
+        told = any(message.role == "context" for message in self._before)
+        return None if told else self._rules.reminder(self.called)
+
+    def admit(self, call: Call, tools: dict[str, ToolSpec]) -> str | None:
+        """Make a call ready to run, with the arguments that a rule sets; returns why it may not, for the model."""
         if call.spec is None:
             return f"There is no tool named {call.name!r}. The tools are: {', '.join(tools) or 'none'}."
+        if refusal := self._rules.refusal(call.name, self.called):
+            return refusal
         if call.arguments is None:
             return "The arguments are not one JSON object. Call again with valid JSON."
-        if call.spec.duplicate == "reject" and self._was_called(call, before):
+        fixed = self._rules.fixed(call.name, self.called)
+        if fixed is not None:
+            call.arguments |= fixed.args
+        if call.spec.duplicate == "reject" and self._was_called(call):
             return f"{call.name} was already called with these arguments in this turn; use that result."
-        return call.spec.check(call.arguments)
+        fault = call.spec.check(call.arguments)
+        if fault and fixed and any(re.search(rf"(?:^|; ){re.escape(name)}[:/]", fault) for name in fixed.args):
+            self.broken_rule = f"the rule {fixed.rule} sets arguments that do not fit: {fault}"
+        return fault
 
-    def _was_called(self, call: Call, before: tuple[Message, ...]) -> bool:
-        made = [(past.name, past.arguments) for message in before for past in message.tool_calls]
+    def _was_called(self, call: Call) -> bool:
+        made = [(past.name, past.arguments) for message in self._before for past in message.tool_calls]
         made += [(past.name, past.canonical) for past in self.calls[: self.calls.index(call)]]
         return (call.name, call.canonical) in made
 
@@ -174,8 +132,28 @@ class Step:
         return [
             call.spec
             for call in self.calls
-            if call.spec and call.spec.exits and call.result and call.result.status == "ok"
+            if call.spec and call.succeeded and self._rules.ends_turn(call.name, exits=call.spec.exits)
         ]
+
+    def cut(self, turn_id: str, reason: EndReason, now: float) -> tuple[list[ToolFinished], frozenset[str]]:
+        """Give every open call a result because the turn ends; returns what to tell, and which calls run on."""
+        told, kept = [], set()
+        for call in self.calls:
+            if call.state is CallState.DONE:
+                continue
+            running, result = call.running, call.unfinished(reason)
+            if call.outlives(reason):
+                kept.add(call.id)
+            finished = call.finish(turn_id, result, now)
+            if running and call.id not in kept:
+                told.append(finished)
+        return told, frozenset(kept)
+
+    @property
+    def waits_for(self) -> str:
+        """Whose time it is, as the latency names it, while calls are under way."""
+        running = next((call.name for call in self.calls if call.running), None)
+        return f"tool:{running}" if running else "gateway"
 
     @property
     def done(self) -> bool:
@@ -198,8 +176,16 @@ class Step:
         )
         said = Message(role="assistant", text=self.text, at=at, tool_calls=calls, opaque=tuple(self._opaque))
         results = tuple(
-            Message(role="tool", text=call.result.output, at=at, tool_call_id=call.id)
+            Message(
+                role="tool", text=call.result.output, at=at, tool_call_id=call.id, failed=call.result.status != "ok"
+            )
             for call in self.calls
             if call.result is not None
         )
         return (said, *results)
+
+
+def _names_called(messages: tuple[Message, ...]) -> tuple[str, ...]:
+    names = {call.id: call.name for message in messages for call in message.tool_calls}
+    results = (message for message in messages if message.role == "tool" and not message.failed)
+    return tuple(names[message.tool_call_id] for message in results if message.tool_call_id in names)

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from voice_agent.events import (
     Failed,
     Flushed,
+    MemoryUpdated,
     SessionEnded,
     Spoke,
     ToolCalled,
@@ -55,7 +56,7 @@ class Telemetry:
     def observe(self, event: TurnEvent) -> None:
         """Count what an event tells; cheap for those that come once per token."""
         match event:
-            case Spoke() | Flushed() | TurnStarted() | TurnSpoken() | TurnHeard() | SessionEnded():
+            case Spoke() | Flushed() | TurnStarted() | TurnSpoken() | TurnHeard() | MemoryUpdated() | SessionEnded():
                 pass
             case ToolCalled(name=name):
                 if len(self._tools) < _MOST_TOOLS:

@@ -9,16 +9,16 @@ from typing import assert_never
 import msgspec
 
 from voice_agent import events as ev
+from voice_agent.calls import Call, CallState
 from voice_agent.heard import Ledger, Slot
-from voice_agent.messages import Message, Opaque, Usage
-from voice_agent.step import Call, CallState, Step
+from voice_agent.messages import Message, Opaque, ToolChoice, Usage
+from voice_agent.step import Step
 from voice_agent.stopwatch import Stopwatch
 from voice_agent.turn_setup import TurnSetup
-from voice_agent.turn_states import ACCEPTS, LEADS_TO, IllegalEventError, State, TurnInput
+from voice_agent.turn_states import ACCEPTS, CUT_SHORT, LEADS_TO, IllegalEventError, State, TurnInput
 
 Output = ev.TurnEvent | ev.Effect
 
-_CUT_SHORT: dict[str, ev.EndReason] = {"length": "max_tokens", "content_filter": "content_filter", "refusal": "refusal"}
 _NO_MORE = "Not run: no more tool calls are allowed in this turn. Answer with what you have."
 
 
@@ -34,7 +34,7 @@ class Turn:
         self._done = done
         self._steps = sum(message.role == "assistant" for message in done)
         self._calls_made = sum(len(message.tool_calls) for message in done)
-        self._step = Step()
+        self._step = self._next_step()
         self._usage = Usage()
         self._watch = Stopwatch(setup.received_at)
         self._heard_from_model = setup.received_at
@@ -60,7 +60,7 @@ class Turn:
             return []
         if not isinstance(event, ACCEPTS[self.state]):
             raise IllegalEventError(f"{type(event).__name__} in state {self.state.name}")
-        self._watch.lap(self._waiting_for(), now)
+        self._watch.lap("provider" if self.state is State.THINKING else self._step.waits_for, now)
         match event:
             case ev.TextDelta(text=text):
                 return self._on_text(text, now)
@@ -149,12 +149,19 @@ class Turn:
         self._enter(State.ACTING)
         self._usage += event.usage or Usage(steps=1)
         self._step.close()
-        if event.reason in _CUT_SHORT:
+        if event.reason in CUT_SHORT:
             notice = "" if self.ledger.generated else self.setup.failure_notice
-            return self._end(_CUT_SHORT[event.reason], now, notice=notice)
-        if not self._step.calls:
+            return self._end(CUT_SHORT[event.reason], now, notice=notice)
+        return self._admit(now) if self._step.calls else self._on_words_alone(now)
+
+    def _on_words_alone(self, now: float) -> list[Output]:
+        """A reply without a call ends the turn, but for one reminder where the rules force a call."""
+        if self._is_last_step or not self._step.forced:
             return self._end("max_steps" if self._is_last_step else "end_turn", now)
-        return self._admit(now)
+        reminder = self._step.reminder
+        if reminder is None:
+            return self._end_invalid("no valid call: the model answered in words where it must call a tool", now)
+        return self._go_on(self._keep_step(now, reminder), now)
 
     # ---- calls ----
 
@@ -172,37 +179,34 @@ class Turn:
         return out
 
     def _start(self, call: Call, now: float) -> list[Output]:
-        fault = _NO_MORE if self._is_last_step else self._step.fault(call, self.setup.tools, self._done)
+        fault = _NO_MORE if self._is_last_step else self._step.admit(call, self.setup.tools)
         if fault is not None or call.arguments is None:
-            return [self._close(call, ev.ToolReturned(call.id, fault or "", "error"), now)]
-        call.state, call.started_at = CallState.RUNNING, now
+            return [call.finish(self.setup.turn_id, ev.ToolReturned(call.id, fault or "", "error"), now)]
         self._touched = True
-        return [
-            ev.ToolCalled(self.setup.turn_id, call.id, call.name, call.arguments),
-            ev.RunTool(call.id, call.name, call.arguments),
-        ]
+        return [*call.start(self.setup.turn_id, call.arguments, now)]
 
     def _on_result(self, event: ev.ToolReturned, now: float) -> list[Output]:
         call = self._step.find(event.call_id)
         if call is None or not call.running:
             return []
-        return [self._close(call, event, now), *self._admit(now)]
-
-    def _close(self, call: Call, result: ev.ToolReturned, now: float) -> ev.ToolFinished:
-        took = (now - call.started_at) * 1000 if call.running else 0.0
-        call.state, call.result = CallState.DONE, result
-        return ev.ToolFinished(self.setup.turn_id, call.id, call.name, result.status, round(took, 3))
+        return [call.finish(self.setup.turn_id, event, now), *self._admit(now)]
 
     def _finish_step(self, now: float) -> list[Output]:
-        exits, last = self._step.exits, self._is_last_step
+        exits, last, broken = self._step.exits, self._is_last_step, self._step.broken_rule
         messages = self._keep_step(now)
         saved = ev.SaveStep(self._steps - 1, messages)
         if exits:
             return [saved, *self._end("tool_rule", now, hang_up=any(spec.hangs_up for spec in exits))]
+        if broken:
+            return [saved, *self._end_invalid(broken, now)]
         if last:
             return [saved, *self._end("max_steps", now)]
+        return self._go_on(messages, now)
+
+    def _go_on(self, messages: tuple[Message, ...], now: float) -> list[Output]:
+        """Ask the model for the step after the one that left `messages`."""
         self._enter(State.THINKING)
-        return [saved, *self._call_model(now)]
+        return [ev.SaveStep(self._steps - 1, messages), *self._call_model(now)]
 
     # ---- the user ----
 
@@ -212,7 +216,7 @@ class Turn:
             raise IllegalEventError("a final text after speech or a tool start is a new turn")
         self.opening = (*self.opening[:-1], msgspec.structs.replace(self.opening[-1], text=event.text))
         self.revision = event.revision
-        self._step = Step()
+        self._step = self._next_step()
         self._enter(State.THINKING)
         return [ev.StopWork(), *self._call_model(now)]
 
@@ -220,17 +224,8 @@ class Turn:
 
     def _end(self, reason: ev.EndReason, now: float, *, notice: str = "", hang_up: bool = False) -> list[Output]:
         """Close what is open, settle what was heard, and say so: once, whatever happened."""
-        kept: set[str] = set()
-        out: list[Output] = []
-        for call in self._step.calls:
-            if call.state is CallState.DONE:
-                continue
-            running, result = call.running, call.unfinished(reason)
-            if call.outlives(reason):
-                kept.add(call.id)
-            closed = self._close(call, result, now)
-            if running and call.id not in kept:
-                out.append(closed)
+        cancelled, kept = self._step.cut(self.setup.turn_id, reason, now)
+        out: list[Output] = [*cancelled]
         if self.state is State.THINKING and self.setup.words is None:
             self._usage += Usage(steps=1)  # the model was asked, and nobody knows what it took
         cut = reason in ("interrupted", "cancelled")
@@ -242,7 +237,10 @@ class Turn:
             self._keep_step(now)
         self._enter(State.ENDED)
         out += [ev.TurnSpoken(self.setup.turn_id), self._ended(reason, hang_up=hang_up)]
-        return [ev.StopWork(frozenset(kept)), *out]
+        return [ev.StopWork(kept), *out]
+
+    def _end_invalid(self, why: str, now: float) -> list[Output]:
+        return [ev.Failed("provider", why, turn_id=self.setup.turn_id), *self._end("invalid_tool_call", now)]
 
     def _ended(self, reason: ev.EndReason, *, hang_up: bool) -> ev.TurnEnded:
         return ev.TurnEnded(
@@ -271,18 +269,10 @@ class Turn:
     def _is_last_step(self) -> bool:
         return self._steps + 1 >= self.setup.max_steps
 
-    def _waiting_for(self) -> str:
-        if self.state is State.THINKING:
-            return "provider"
-        running = next((call.name for call in self._step.calls if call.running), None)
-        return f"tool:{running}" if running else "gateway"
-
     def _call_model(self, now: float) -> list[Output]:
         self._heard_from_model = now
-        request = self.setup.prompt.request(
-            self.setup.history, self.opening + self._done, may_call=not self._is_last_step
-        )
-        return [ev.CallModel(request)]
+        choice: ToolChoice = "none" if self._is_last_step else "required" if self._step.forced else "auto"
+        return [ev.CallModel(self.setup.prompt.request(self.setup.history, self.opening + self._done, choice))]
 
     def _say(self, text: str, kind: ev.SpeechKind, slot: Slot, now: float) -> ev.Spoke:
         self._touched = True
@@ -292,10 +282,16 @@ class Turn:
             self._watch.first("reply", now)
         return ev.Spoke(self.setup.turn_id, text, kind)
 
-    def _keep_step(self, now: float) -> tuple[Message, ...]:
+    def _next_step(self) -> Step:
+        return Step(self.setup.rules, self._done)
+
+    def _keep_step(self, now: float, reminder: str | None = None) -> tuple[Message, ...]:
         spoken = {call.id: self.ledger.spoken_in(Slot(self._steps, call.id)) for call in self._step.calls}
-        messages = self._step.messages(round(now + self.setup.wall_offset, 3), spoken)
+        at = round(now + self.setup.wall_offset, 3)
+        messages = self._step.messages(at, spoken)
+        if reminder is not None:
+            messages += (Message(role="context", text=reminder, at=at),)
         self._done += messages
         self._steps += 1
-        self._step = Step()
+        self._step = self._next_step()
         return messages

@@ -6,6 +6,7 @@ from voice_agent.agent import ToolSpec
 from voice_agent.events import SpeechKind
 from voice_agent.messages import Message
 from voice_agent.prompt import Prompt
+from voice_agent.rules import Rulebook
 
 
 class TurnSetup(msgspec.Struct, frozen=True):
@@ -13,6 +14,7 @@ class TurnSetup(msgspec.Struct, frozen=True):
 
     `opening` holds the message(s) that the turn answers. `words` makes it a turn of fixed speech that asks no model.
     `call_prefix` keeps tool call ids (`call_PREFIX_N`, at most 40 characters) apart from those of other turns.
+    `rules` say which of `tools` may be called when.
     """
 
     turn_id: str
@@ -28,3 +30,4 @@ class TurnSetup(msgspec.Struct, frozen=True):
     stall_s: float = 20.0
     failure_notice: str = ""
     words: tuple[str, SpeechKind] | None = None
+    rules: Rulebook = Rulebook()

@@ -27,6 +27,13 @@ ACCEPTS: dict[State, tuple[type, ...]] = {
     State.ENDED: (),
 }
 
+# How a reply was cut short is how the turn ends.
+CUT_SHORT: dict[str | None, ev.EndReason] = {
+    "length": "max_tokens",
+    "content_filter": "content_filter",
+    "refusal": "refusal",
+}
+
 LEADS_TO: dict[State, dict[State, str]] = {
     State.THINKING: {
         State.ACTING: "the reply is complete",

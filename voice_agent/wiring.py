@@ -1,24 +1,73 @@
-"""What a session is made with."""
+"""What a session is made with, and the prompts that its agent makes of what is remembered."""
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from voice_agent.agent import Agent, ToolSpec
 from voice_agent.clock import Clock
 from voice_agent.llm.base import Model
-from voice_agent.prompt import Prompt
-from voice_agent.store.base import Owner
+from voice_agent.memory.blocks import current_blocks
+from voice_agent.messages import Message
+from voice_agent.prompt import Prompt, build_prompt
+from voice_agent.store.base import BlockValue, Owner
 from voice_agent.tools.base import ToolRunner
+from voice_agent.turn_setup import TurnSetup
+from voice_agent.work import Work
+
+
+class Prompts:
+    """The stable part of an agent's requests: its bytes change with the blocks and with nothing else.
+
+    `model` is the model's name as its provider has it.
+    """
+
+    def __init__(self, agent: Agent, model: str, tools: dict[str, ToolSpec]) -> None:
+        self._agent = agent
+        self._model = model
+        self._tools = tools
+        self._made: tuple[tuple[BlockValue, ...], Prompt] | None = None
+
+    def knowing(self, values: tuple[BlockValue, ...]) -> Prompt:
+        """The prompt with these blocks in it; the same object as long as the blocks are."""
+        if self._made is None or self._made[0] != values:
+            blocks = current_blocks(self._agent, values)
+            self._made = (values, build_prompt(self._agent, self._model, self._tools, blocks))
+        return self._made[1]
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """`runner` makes the tool runner of one turn, given the turn's id."""
+    """`runner` makes the tool runner of one turn, given what the turn answers and the ids of the messages it shows.
+
+    `warm` has ready what the first turn will need: a connection to the provider, what search is made from. It is silent
+    about its failures.
+    """
 
     agent: Agent
     model: Model
-    prompt: Prompt
+    prompts: Prompts
     tools: dict[str, ToolSpec]
-    runner: Callable[[str], ToolRunner]
+    runner: Callable[[Work, frozenset[str]], ToolRunner]
     clock: Clock
     owner: Owner
+    warm: Callable[[], Coroutine[Any, Any, None]]
+
+    def setup(self, work: Work, history: tuple[Message, ...], values: tuple[BlockValue, ...]) -> TurnSetup:
+        """What the turn that does the work needs to know, after this history and with these blocks."""
+        return TurnSetup(
+            turn_id=work.turn_id,
+            prompt=self.prompts.knowing(values),
+            history=history,
+            opening=work.opening,
+            tools=self.tools,
+            call_prefix=secrets.token_hex(5),
+            received_at=work.received_at,
+            wall_offset=self.clock.wall() - self.clock.now(),
+            revision=work.revision,
+            max_steps=self.agent.max_steps,
+            stall_s=self.agent.voice.stall_timeout_ms / 1000,
+            failure_notice=self.agent.voice.failure_notice,
+            words=work.speech,
+        )

@@ -1,5 +1,7 @@
 """What a session has to do, in its order: answer the user, say given words, keep a note."""
 
+import asyncio
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -47,3 +49,48 @@ class Work:
             opening=(*self.opening[:-1], message),
             revision=max(self.revision + 1, event.revision),
         )
+
+
+class Agenda:
+    """What waits to be done, in order. One task awaits `changed`; everybody else only calls."""
+
+    def __init__(self) -> None:
+        self._works: deque[Work] = deque()
+        self._woken = asyncio.Event()
+
+    @property
+    def empty(self) -> bool:
+        return not self._works
+
+    @property
+    def answer(self) -> Work | None:
+        """The last answer that has not begun; setting it replaces it in its place."""
+        return next((work for work in reversed(self._works) if work.kind == "answer"), None)
+
+    @answer.setter
+    def answer(self, work: Work) -> None:
+        place = max(i for i, other in enumerate(self._works) if other.kind == "answer")
+        self._works[place] = work
+
+    def add(self, work: Work) -> None:
+        """Do this after all that waits."""
+        self._works.append(work)
+        self._woken.set()
+
+    def take(self) -> Work | None:
+        """The next to be done, if there is one."""
+        return self._works.popleft() if self._works else None
+
+    def clear(self) -> tuple[Work, ...]:
+        """Nothing waits any more; returns what did."""
+        waiting, self._works = tuple(self._works), deque()
+        return waiting
+
+    def wake(self) -> None:
+        """Let `changed` return, to look again at when something is due."""
+        self._woken.set()
+
+    async def changed(self) -> None:
+        """Until something is added, or `wake`."""
+        await self._woken.wait()
+        self._woken.clear()

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 from fastapi import FastAPI, Query, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -23,6 +24,7 @@ MAX_DEPTH = 64
 
 log = logging.getLogger(__name__)
 
+ModelT = TypeVar("ModelT", bound=BaseModel)
 Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 
 _FAULT = {
@@ -43,8 +45,9 @@ _PROBLEM = {
 _WHY = {
     401: "No credentials, or bad ones",
     403: "Not with a client token",
-    404: "No such agent",
+    404: "No such thing",
     409: "Taken, or changed meanwhile",
+    412: "Not the version that `If-Match` names",
     413: "Too large a body",
     415: "Not JSON",
     422: "Every fault in the request",
@@ -125,6 +128,15 @@ async def read_object(request: Request) -> dict[str, Any]:
     if _deeper_than(MAX_DEPTH, body):
         raise InvalidRequest(Fault("", f"nested more than {MAX_DEPTH} deep"))
     return body
+
+
+async def read_body(request: Request, model: type[ModelT]) -> ModelT:
+    """The request's body as `model`. Raises as `read_object`, and InvalidRequest with every fault in it."""
+    body = await read_object(request)
+    try:
+        return model.model_validate_json(msgspec.json.encode(body))
+    except ValidationError as error:
+        raise InvalidRequest(*faults_of(error.errors(include_url=False))) from None
 
 
 def body_schema(schema: dict[str, Any], kind: str = "application/json") -> dict[str, Any]:

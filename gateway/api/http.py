@@ -6,12 +6,14 @@ from functools import partial
 
 from fastapi import Depends, FastAPI
 
-from gateway.api import agents, docs, messages, tokens, users
+from gateway.api import agents, blocks, docs, jobs, memory, messages, passages, tokens, users
 from gateway.api.common import guard, handle_errors, problems
 from gateway.api.health import health_router, metrics_router
 from gateway.auth import Doors
 from voice_agent.agent import validate_agent
+from voice_agent.clock import Clock
 from voice_agent.store.base import ConversationStore, Directory
+from voice_agent.store.memory import MemoryStore
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,14 @@ class Services:
 
     directory: Directory
     conversations: ConversationStore
+    memory: MemoryStore
+    search: passages.Search
     doors: Doors
     tools: Collection[str]
     check_model: Callable[[str], str | None]
     default_model: str
     render_metrics: Callable[[], bytes]
+    clock: Clock
     version: str
 
 
@@ -43,8 +48,12 @@ def build_api(services: Services) -> FastAPI:
     )
     for router in (
         agents.router(services.directory, validate),
-        users.router(services.directory, services.conversations),
+        users.router(services.directory, services.conversations, services.memory),
         messages.router(services.directory, services.conversations),
+        blocks.router(services.directory, services.memory, services.clock),
+        passages.router(services.directory, services.memory, services.search, services.clock),
+        memory.router(services.directory, services.memory),
+        jobs.router(services.memory),
         tokens.router(services.directory, services.doors),
         metrics_router(services.render_metrics),
         docs.router(app.openapi),

@@ -1,13 +1,12 @@
 """`/v1/client_tokens`: short-lived tokens with which a browser opens sessions."""
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.agents import find_agent
-from gateway.api.common import body_schema, problems, read_object, timestamp
+from gateway.api.common import body_schema, problems, read_body, timestamp
 from gateway.auth import Doors
-from gateway.errors import InvalidRequest
-from voice_agent.agent import User, faults_of
+from voice_agent.agent import User
 from voice_agent.store.base import Directory
 
 
@@ -37,11 +36,7 @@ def router(directory: Directory, doors: Doors) -> APIRouter:
     )
     async def create_token(request: Request, response: Response) -> TokenAnswer:
         """Make a token for one agent and, if given, one user."""
-        body = await read_object(request)
-        try:
-            asked = TokenRequest.model_validate(body)
-        except ValidationError as error:
-            raise InvalidRequest(*faults_of(error.errors(include_url=False))) from None
+        asked = await read_body(request, TokenRequest)
         agent = await find_agent(directory, asked.agent_id)
         made = await doors.mint(agent.id, asked.user, asked.ttl_s)
         response.headers["Cache-Control"] = "no-store"

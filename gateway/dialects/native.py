@@ -244,6 +244,8 @@ def encode(event: ev.TurnEvent, seq: int) -> str:
         case ev.Failed():
             given = {name: value for name, value in msgspec.structs.asdict(event).items() if value is not None}
             fields = {"type": "error", "seq": seq} | given
+        case ev.MemoryUpdated(version=version, labels=labels, lag_ms=lag_ms):
+            fields = {"type": "memory.updated", "seq": seq, "version": version, "labels": labels, "lag_ms": lag_ms}
         case ev.SessionEnded(reason=reason):
             fields = {"type": "session.ended", "seq": seq, "reason": reason}
         case _:

@@ -18,7 +18,22 @@ GUARDED = (
     ("PATCH", "/v1/agents/ann"),
     ("DELETE", "/v1/agents/ann"),
     ("GET", "/v1/agents/ann/users"),
+    ("DELETE", "/v1/agents/ann/users/bob"),
     ("GET", "/v1/agents/ann/messages"),
+    ("GET", "/v1/agents/ann/blocks"),
+    ("GET", "/v1/agents/ann/blocks/human"),
+    ("PUT", "/v1/agents/ann/blocks/human"),
+    ("GET", "/v1/agents/ann/blocks/human/versions"),
+    ("POST", "/v1/agents/ann/blocks/human/restore"),
+    ("GET", "/v1/agents/ann/passages"),
+    ("POST", "/v1/agents/ann/passages"),
+    ("DELETE", "/v1/agents/ann/passages/d1-0"),
+    ("GET", "/v1/agents/ann/memory"),
+    ("DELETE", "/v1/agents/ann/memory"),
+    ("POST", "/v1/agents/ann/summarize"),
+    ("GET", "/v1/jobs"),
+    ("POST", "/v1/jobs/j1/retry"),
+    ("DELETE", "/v1/jobs/j1"),
     ("POST", "/v1/client_tokens"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
@@ -49,7 +64,8 @@ async def statuses(client: Client, key: str | None = None, **options: Any) -> se
 def test_the_list_of_guarded_routes_is_whole() -> None:
     """Every described operation but the two of health stands in the list that the tests go through."""
     paths = build_api(services(new_store(), HandClock())).openapi()["paths"]
-    described = {(method.upper(), path.replace("{agent_id}", "ann")) for path in paths for method in paths[path]}
+    names = {"agent_id": "ann", "label": "human", "user": "bob", "passage_id": "d1-0", "job_id": "j1"}
+    described = {(method.upper(), path.format(**names)) for path in paths for method in paths[path]}
     assert described - {("GET", "/livez"), ("GET", "/readyz")} == set(GUARDED) - {
         ("GET", "/openapi.json"),
         ("GET", "/docs"),
@@ -230,6 +246,7 @@ async def test_the_docs_load_nothing_from_elsewhere() -> None:
     async with api(new_store()) as client:
         page = (await client.ask("GET", "/docs")).body.decode()
     assert "/v1/agents/{agent_id}/messages" in page
+    assert "/v1/agents/{agent_id}/users/{user}" in page
     assert "<script" not in page
     assert "src=" not in page
     assert "//" not in page.replace("about://", "")

@@ -2,22 +2,9 @@
 
 import pytest
 
-from tests.api.world import Client, api, make_agent, new_store
-from voice_agent.messages import Message, ToolCall, TurnRecord
-from voice_agent.store.base import OpenTurn, Owner, Pair, TurnRef
+from tests.api.world import AT, Client, api, commit, make_agent, new_store
+from voice_agent.messages import Message, ToolCall
 from voice_agent.store.recorder import Recorder
-
-OWNER = Owner("127.0.0.1:8080", "first")
-AT = 1_700_000_000.25
-
-
-async def commit(store: Recorder, user: str, turn_id: str, *messages: Message) -> None:
-    """Put a finished turn of `ann` and `user` into the log."""
-    pair = Pair("ann", user)
-    epoch = await store.open_session(pair, "s1", OWNER)
-    ref = TurnRef(pair, "s1", turn_id, epoch)
-    await store.begin_turn(OpenTurn(ref, OWNER, 0, AT, messages[:1]))
-    await store.commit_turn(ref, TurnRecord(ref.key, "end_turn", messages, AT))
 
 
 async def talk(store: Recorder, user: str, count: int) -> None:

@@ -1,4 +1,4 @@
-"""A served API over an in-memory store, a clock set by hand, and a client that speaks to it."""
+"""A served API over an in-memory store or a real one, a clock set by hand, and a client that speaks to it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,13 +6,25 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from gateway.api.http import Services, build_api
 from gateway.auth import Doors
 from tests.servers import serving
+from tests.stores import fresh_store
+from voice_agent.memory.archives import Archives
+from voice_agent.messages import Message, TurnRecord
+from voice_agent.store.base import ConversationStore, OpenTurn, Owner, Pair, TurnRef
+from voice_agent.store.connection import Connection
+from voice_agent.store.directory import RedisDirectory
+from voice_agent.store.memory import Job
 from voice_agent.store.recorder import Recorder
+from voice_agent.store.redis import RedisConversations
+from voice_agent.store.redis_memory import RedisMemory
 
 ENV_KEY = "env-key-of-this-gateway"
+OWNER = Owner("127.0.0.1:8080", "first")
+AT = 1_700_000_000.25
 
 
 class HandClock:
@@ -76,11 +88,14 @@ def services(store: Recorder, clock: HandClock, *, api_key: str | None = None, l
     return Services(
         directory=store,
         conversations=store,
+        memory=store,
+        search=Archives(store, clock),
         doors=Doors(store, clock, api_key=api_key, loopback=loopback),
         tools=("get_time", "set_reminder"),
         check_model=check_model,
         default_model="simulated",
         render_metrics=lambda: b"sessions 0\n",
+        clock=clock,
         version="1.2.3",
     )
 
@@ -100,3 +115,65 @@ async def make_agent(client: Client, **fields: Any) -> Any:
     answer = await client.ask("POST", "/v1/agents", json={"name": "Ann"} | fields)
     assert answer.status == 201, answer.body
     return answer.json
+
+
+async def commit(store: ConversationStore, user: str, turn_id: str, *messages: Message) -> str:
+    """Put a finished turn of `ann` and `user` into the log; returns its entry's id."""
+    pair = Pair("ann", user)
+    epoch = await store.open_session(pair, "s1", OWNER)
+    ref = TurnRef(pair, "s1", turn_id, epoch)
+    await store.begin_turn(OpenTurn(ref, OWNER, 0, AT, messages[:1]))
+    return await store.commit_turn(ref, TurnRecord(ref.key, "end_turn", messages, AT))
+
+
+class World(Client):
+    """A client of an API over a real store, and what stands behind the API. There is an agent `ann`."""
+
+    def __init__(self, session: aiohttp.ClientSession, base: str, connection: Connection, memory: RedisMemory) -> None:
+        super().__init__(session, base)
+        self.conversations = RedisConversations(connection)
+        self.memory = memory
+        self.clock = HandClock()
+
+    async def ask_as_is(self, method: str, path: str) -> Answer:
+        """As `ask`, the path already encoded."""
+        async with self._session.request(method, URL(self._base + path, encoded=True)) as answer:
+            return Answer(answer.status, {}, await answer.read())
+
+    async def said(self, user: str, *texts: str) -> str:
+        """Each text as a turn of `ann` and the user, a minute after the one before; returns the last entry's id."""
+        last = ""
+        for index, text in enumerate(texts):
+            last = await commit(self.conversations, user, f"t{index}-{text}", Message("user", text, AT + 60 * index))
+        return last
+
+    async def next_job(self) -> Job:
+        """The one job that waits."""
+        (job,) = await self.memory.next_jobs("worker", 1, 0)
+        return job
+
+
+@asynccontextmanager
+async def remembering(kind: type[RedisMemory] = RedisMemory, **agent: Any) -> AsyncIterator[World]:
+    """A world whose agent `ann` has these fields; `kind` is the memory store's class."""
+    async with fresh_store() as connection, aiohttp.ClientSession() as session:
+        memory, clock = kind(connection), HandClock()
+        directory = RedisDirectory(connection)
+        parts = Services(
+            directory=directory,
+            conversations=RedisConversations(connection),
+            memory=memory,
+            search=Archives(memory, clock),
+            doors=Doors(directory, clock, api_key=None, loopback=True),
+            tools=("get_time", "set_reminder"),
+            check_model=check_model,
+            default_model="simulated",
+            render_metrics=lambda: b"",
+            clock=clock,
+            version="1.2.3",
+        )
+        async with serving(build_api(parts)) as base:
+            world = World(session, base, connection, memory)
+            world.clock = clock
+            await make_agent(world, **({"id": "ann"} | agent))
+            yield world

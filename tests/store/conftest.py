@@ -1,7 +1,7 @@
 """The implementations that every promise of the store is tested on, and the makings of a turn."""
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pytest
 
@@ -9,12 +9,21 @@ from tests.stores import fresh_store
 from voice_agent.clock import SystemClock
 from voice_agent.store.base import ConversationStore, Directory
 from voice_agent.store.directory import RedisDirectory
+from voice_agent.store.memory import MemoryStore
 from voice_agent.store.recorder import Recorder
 from voice_agent.store.redis import RedisConversations
+from voice_agent.store.redis_memory import RedisMemory
 
 
 class _Request(Protocol):
     param: str
+
+
+class Stores(NamedTuple):
+    """Two sides of one store."""
+
+    talk: ConversationStore
+    memory: MemoryStore
 
 
 @pytest.fixture(params=["server", "recorder"])
@@ -35,3 +44,14 @@ async def directory(request: _Request) -> AsyncIterator[Directory]:
         return
     async with fresh_store() as connection:
         yield RedisDirectory(connection)
+
+
+@pytest.fixture(params=["server", "recorder"])
+async def stores(request: _Request) -> AsyncIterator[Stores]:
+    """An empty store of each kind, with its memory."""
+    if request.param == "recorder":
+        recorder = Recorder(SystemClock())
+        yield Stores(recorder, recorder)
+        return
+    async with fresh_store() as connection:
+        yield Stores(RedisConversations(connection), RedisMemory(connection))

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from tests.store.turns import LEASE_MS, OTHER, OWNER, PAIR, answered, opened, record, ref, said
 from voice_agent.messages import Message, TurnRecord
-from voice_agent.store.base import ConversationStore, Fenced, OpenTurn, Owner, Pair, StoreError
+from voice_agent.store.base import ConversationStore, Fenced, LoggedTurn, OpenTurn, Owner, Pair, StoreError
 
 
 async def texts(store: ConversationStore, before: str | None = None, limit: int = 50) -> list[str]:
@@ -15,9 +15,10 @@ async def texts(store: ConversationStore, before: str | None = None, limit: int 
     return [row.message.text for row in reversed(await store.read_messages(PAIR, before, limit))]
 
 
-def bare(turns: tuple[TurnRecord, ...]) -> list[TurnRecord]:
+def bare(turns: tuple[LoggedTurn, ...]) -> list[TurnRecord]:
     """Turns without the ids that the store put in."""
-    return [replace(turn, messages=tuple(replace(message, id="") for message in turn.messages)) for turn in turns]
+    records = [turn.record for turn in turns]
+    return [replace(turn, messages=tuple(replace(message, id="") for message in turn.messages)) for turn in records]
 
 
 async def test_a_new_pair_has_nothing(store: ConversationStore) -> None:
@@ -50,7 +51,9 @@ async def test_ids_name_entry_and_place(store: ConversationStore) -> None:
     page = await store.read_messages(PAIR, None, 10)
     assert [row.message.id for row in page] == [f"{entry}.1", f"{entry}.0"]
     assert [row.turn_id for row in page] == ["t1", "t1"]
-    assert [message.id for message in (await store.load(PAIR)).turns[0].messages] == [f"{entry}.0", f"{entry}.1"]
+    (turn,) = (await store.load(PAIR)).turns
+    assert turn.id == entry
+    assert [message.id for message in turn.record.messages] == [f"{entry}.0", f"{entry}.1"]
 
 
 async def test_committing_twice_changes_nothing(store: ConversationStore) -> None:
@@ -60,7 +63,7 @@ async def test_committing_twice_changes_nothing(store: ConversationStore) -> Non
     again = await store.commit_turn(ref("t1"), replace(record(ref("t1")), reason="error"))
     turns = (await store.load(PAIR)).turns
     assert again == first
-    assert [(turn.turn_id, turn.reason) for turn in turns] == [("t1", "end_turn"), ("t2", "end_turn")]
+    assert [(turn.record.turn_id, turn.record.reason) for turn in turns] == [("t1", "end_turn"), ("t2", "end_turn")]
 
 
 async def test_many_commits_at_once_are_each_stored_once(store: ConversationStore) -> None:
@@ -72,14 +75,14 @@ async def test_many_commits_at_once_are_each_stored_once(store: ConversationStor
             for _ in range(3)
         ]
     assert len({call.result() for call in calls}) == 20
-    assert sorted(turn.turn_id for turn in (await store.load(PAIR)).turns) == sorted(f"t{n}" for n in range(20))
+    assert sorted(turn.record.turn_id for turn in (await store.load(PAIR)).turns) == sorted(f"t{n}" for n in range(20))
 
 
 async def test_the_same_turn_id_in_two_sessions_is_two_turns(store: ConversationStore) -> None:
     """Clients number their turns from one in every session."""
     await store.commit_turn(ref("1", session="s1"), record(ref("1", session="s1")))
     await store.commit_turn(ref("1", session="s2"), record(ref("1", session="s2")))
-    assert [turn.key for turn in (await store.load(PAIR)).turns] == ["s1:1", "s2:1"]
+    assert [turn.record.key for turn in (await store.load(PAIR)).turns] == ["s1:1", "s2:1"]
 
 
 # ---- epochs ----
@@ -213,7 +216,7 @@ async def test_an_orphan_is_adopted_once(store: ConversationStore) -> None:
     with pytest.raises(Fenced):
         await store.commit_turn(turn.ref, record(turn.ref))
     await store.commit_turn(taken.ref, record(taken.ref))
-    assert [turn.turn_id for turn in (await store.load(PAIR)).turns] == ["t1"]
+    assert [turn.record.turn_id for turn in (await store.load(PAIR)).turns] == ["t1"]
 
 
 async def test_an_adopted_turn_is_its_new_owners(store: ConversationStore) -> None:

@@ -1,12 +1,13 @@
 """Servers that are away, unfit or strange, replies that get lost: what is raised and said, and that nothing doubles."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
+from tests.store.proxy import forgetful
 from tests.store.turns import OWNER, PAIR, answered, opened, record, ref, said
 from tests.stores import fresh_store, server, store_url
 from voice_agent.store.base import Health, StoreDown, StoreError
@@ -15,52 +16,6 @@ from voice_agent.store.directory import RedisDirectory
 from voice_agent.store.keys import STORE, Keys
 from voice_agent.store.redis import RedisConversations
 from voice_agent.store.server import Server, connect, read_health
-
-
-class Proxy:
-    """Stands between client and server; while `swallow` is set, a reply is dropped and the client cut off instead."""
-
-    def __init__(self) -> None:
-        self.swallow = False
-        self.swallowed = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client."""
-        up_reader, up_writer = await asyncio.open_unix_connection(store_url().removeprefix("unix://"))
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._requests(reader, up_writer))
-                group.create_task(self._replies(up_reader, writer))
-        finally:
-            for end in (writer, up_writer):
-                end.close()
-                await end.wait_closed()
-
-    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            writer.write(data)
-        writer.write_eof()
-
-    async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            if self.swallow:
-                self.swallow = False
-                self.swallowed += 1
-                writer.close()
-                return
-            writer.write(data)
-
-
-@asynccontextmanager
-async def forgetful(folder: Path) -> AsyncIterator[tuple[Proxy, Connection]]:
-    """A connection through a proxy, to an empty store."""
-    proxy, path = Proxy(), folder / "proxy.sock"
-    async with (
-        fresh_store(),
-        await asyncio.start_unix_server(proxy.serve, path),
-        aclosing(await connect(f"unix://{path}", shards=16, allow_volatile=False)) as connection,
-    ):
-        yield proxy, connection
 
 
 async def length(connection: Connection) -> int:
@@ -91,7 +46,7 @@ async def test_a_lost_reply_does_not_double_a_write(tmp_path: Path) -> None:
             await write()
             assert proxy.swallowed == count
         assert await length(connection) == before + 2
-        assert [turn.turn_id for turn in (await store.load(PAIR)).turns] == ["warm", "t1"]
+        assert [turn.record.turn_id for turn in (await store.load(PAIR)).turns] == ["warm", "t1"]
         assert await connection.call("HGET", connection.keys.pair(PAIR).meta, "turns") == b"2"
         assert await store.orphans() == ()
 
@@ -250,7 +205,7 @@ async def test_a_full_server_is_an_outage_not_a_loss(tmp_path: Path) -> None:
             await store.commit_turn(ref("t1"), record(ref("t1")))
         await connection.call("CONFIG", "SET", "maxmemory", "0")
         await store.commit_turn(ref("t1"), record(ref("t1")))
-        assert [turn.turn_id for turn in (await store.load(PAIR)).turns] == ["t0", "t1"]
+        assert [turn.record.turn_id for turn in (await store.load(PAIR)).turns] == ["t0", "t1"]
 
 
 async def test_every_verb_says_that_the_store_is_down(tmp_path: Path) -> None:
@@ -281,7 +236,7 @@ async def test_every_verb_says_that_the_store_is_down(tmp_path: Path) -> None:
             with pytest.raises(StoreDown, match=connection.where):
                 await verb
         async with server(tmp_path, *options):
-            assert [turn.turn_id for turn in (await store.load(PAIR)).turns] == ["t1"]
+            assert [turn.record.turn_id for turn in (await store.load(PAIR)).turns] == ["t1"]
 
 
 def test_shards_use_evenly_spread_tags() -> None:

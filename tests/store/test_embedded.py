@@ -86,7 +86,7 @@ async def commit(url: str, *turn_ids: str) -> list[str]:
 async def committed(url: str) -> list[str]:
     """The turns in the log."""
     async with aclosing(await connect(url, shards=16, allow_volatile=False)) as connection:
-        return [turn.turn_id for turn in (await RedisConversations(connection).load(PAIR)).turns]
+        return [turn.record.turn_id for turn in (await RedisConversations(connection).load(PAIR)).turns]
 
 
 async def test_six_processes_race_to_one_server_that_goes_with_the_last(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ async def test_loading_applies_the_last_mark(store: ConversationStore) -> None:
     await settle(store, "t0", "t0")
     await settle(store, "t0", "t0 it")
     turns = (await store.load(PAIR)).turns
-    assert [[message.heard for message in turn.messages] for turn in turns] == [[None, "t0 it"], [None, None]]
+    assert [[message.heard for message in turn.record.messages] for turn in turns] == [[None, "t0 it"], [None, None]]
 
 
 async def test_settling_twice_reads_the_same(store: ConversationStore) -> None:

@@ -13,7 +13,6 @@ from voice_agent.llm.simulated_script import Act, Call, Say, Script, Think
 from voice_agent.llm.simulated_talk import script_for
 
 Ending = Literal["close", "cut", "stall"]
-_ARGUMENT_PIECE = 6
 _TOKEN = re.compile(r"\s*\S+\s*$|\s*\S+")
 _STATUS_FAULTS = {
     "401": "Incorrect API key provided: sk-simu***ated.",
@@ -120,11 +119,11 @@ def _deltas(acts: tuple[Act, ...]) -> Iterator[dict[str, Any]]:
                 yield from ({"reasoning_content": token} for token in _tokens(text))
             case Say(text=text):
                 yield from ({"content": token} for token in _tokens(text))
-            case Call(name=name, arguments=arguments):
+            case Call(name=name, arguments=arguments, piece=size):
                 opening = {"id": f"call_{calls}", "type": "function", "function": {"name": name, "arguments": ""}}
                 yield {"tool_calls": [{"index": calls, **opening}]}
-                for start in range(0, len(arguments), _ARGUMENT_PIECE):
-                    piece = arguments[start : start + _ARGUMENT_PIECE]
+                for start in range(0, len(arguments), size):
+                    piece = arguments[start : start + size]
                     yield {"tool_calls": [{"index": calls, "function": {"arguments": piece}}]}
                 calls += 1
             case _:

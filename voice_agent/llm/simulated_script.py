@@ -43,10 +43,11 @@ class Say(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A tool call; `arguments` is sent as it stands."""
+    """A tool call; `arguments` is sent as it stands, in pieces of so many characters."""
 
     name: str
     arguments: str
+    piece: int = 6
 
 
 Act = Think | Say | Call

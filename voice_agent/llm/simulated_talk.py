@@ -8,9 +8,11 @@ import msgspec
 from voice_agent.llm.chat_rules import ChatRequest
 from voice_agent.llm.simulated_arguments import fill_arguments
 from voice_agent.llm.simulated_script import Act, Call, Say, Script, read_directives
+from voice_agent.llm.simulated_sleeptime import sleeptime_script
 from voice_agent.prompt import UTTERANCE_FIELD
 
 _NAME_GIVEN = re.compile(r"(?<!your )\b(?:name is|name's|call me)\s+([^\W\d_][\w'-]*)", re.IGNORECASE)
+_KIN_NAMED = re.compile(r"\bmy \w+['\u2019]s name\b", re.IGNORECASE)
 _NAME_ASKED = re.compile(r"\bwhat(?:'s| is) my name\b|\bwho am i\b|\bremember my name\b", re.IGNORECASE)
 _TIME_ASKED = re.compile(r"\bwhat(?:'s| is)? (?:the )?time\b|\btime is it\b|\btell me the time\b", re.IGNORECASE)
 _REMINDER = re.compile(r"\bremind me\b|\breminder\b", re.IGNORECASE)
@@ -36,6 +38,9 @@ _ERROR = re.compile(r"\berror\b|\bfailed\b|\btimed out\b", re.IGNORECASE)
 
 def script_for(request: ChatRequest) -> Script:
     """What the model does with this request: a pure function of it and of nothing else."""
+    at_night = sleeptime_script(request)
+    if at_night is not None:
+        return at_night
     words, answered = _last_words(request.messages)
     step = sum(1 for message in answered if message.get("tool_calls"))
     script = read_directives(words, step) or Script(tuple(_natural(request, words, answered)))
@@ -69,7 +74,7 @@ def _wanted_tool(words: str) -> str | None:
 
 
 def _small_talk(messages: tuple[dict[str, Any], ...], words: str) -> str:
-    told = _NAME_GIVEN.search(words)
+    told = _NAME_GIVEN.search(_KIN_NAMED.sub("", words))
     answers = (
         (not words, "Hello! How can I help you?"),
         (_GOODBYE.search(words), "Goodbye, talk to you soon!"),
@@ -87,7 +92,7 @@ def _small_talk(messages: tuple[dict[str, Any], ...], words: str) -> str:
 def _name_answer(messages: tuple[dict[str, Any], ...]) -> str:
     for roles in (("user",), ("system", "developer")):
         for message in reversed(messages):
-            found = _NAME_GIVEN.findall(_text(message)) if message["role"] in roles else []
+            found = _NAME_GIVEN.findall(_KIN_NAMED.sub("", _text(message))) if message["role"] in roles else []
             if found:
                 return f"Your name is {found[-1]}."
     return "You have not told me your name yet."

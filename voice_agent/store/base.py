@@ -1,7 +1,8 @@
 """What the product asks of its store: intent verbs, each atomic, each write idempotent; no key and no command.
 
-Two Protocols, one per concern: conversations, and the directory of agents and credentials. Faults: `StoreDown` when the
-server cannot be reached (the caller may repeat any verb), `Fenced` when a newer owner has taken the session over.
+Here two Protocols, conversations and the directory of agents and credentials; memory has a file of its own. Faults:
+`StoreDown` when the server cannot be reached (the caller may repeat any verb), `Fenced` when a newer owner has taken
+the session over.
 """
 
 from typing import Literal, Protocol
@@ -67,11 +68,43 @@ class OpenTurn(msgspec.Struct, frozen=True):
     messages: tuple[Message, ...]
 
 
-class Snapshot(msgspec.Struct, frozen=True):
-    """All that a session needs to begin: the pair's committed turns, oldest first, with late heard marks applied."""
+class LoggedTurn(msgspec.Struct, frozen=True):
+    """A committed turn with the id of its log entry; ids grow, and order turns. Late heard marks are applied."""
 
-    turns: tuple[TurnRecord, ...]
+    id: str
+    record: TurnRecord
+
+
+class BlockValue(msgspec.Struct, frozen=True):
+    """One version of a pair's memory block: 1, 2, 3 … (0: never written, the agent's own value holds).
+
+    `author` is `api`, `user` or `sleeptime:JOB`; `sources` are ids of the messages it was made from; `at` is in seconds
+    since the epoch.
+    """
+
+    label: str
+    value: str
+    version: int
+    author: str = ""
+    at: float = 0.0
+    sources: tuple[str, ...] = ()
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A pair's memory as it stands, all read at one moment.
+
+    `turns` are those after `start`, oldest first: the window begins there. `cursor` is the last entry that a sleeptime
+    job has dealt with (the watermark), `wanted` the last one that some job is to deal with, `evict` the last one that
+    is to leave the window; "0-0": none yet.
+    """
+
+    turns: tuple[LoggedTurn, ...]
     memory_version: int
+    blocks: tuple[BlockValue, ...] = ()
+    start: str = "0-0"
+    cursor: str = "0-0"
+    wanted: str = "0-0"
+    evict: str = "0-0"
 
 
 class LoggedMessage(msgspec.Struct, frozen=True):
@@ -111,10 +144,11 @@ class ConversationStore(Protocol):
         """Journal a finished step of an open turn. One that is not open, or committed already, is left alone."""
         ...
 
-    async def commit_turn(self, ref: TurnRef, record: TurnRecord) -> str:
+    async def commit_turn(self, ref: TurnRef, record: TurnRecord, evict: str | None = None) -> str:
         """Move the turn into the log and drop its journal, in one step; returns the log entry's id.
 
-        Committing a turn twice returns the first id and changes nothing.
+        `evict`: turns up to this entry leave the window as soon as a job has dealt with them, and one is raised in the
+        same step. Committing a turn twice returns the first id and changes nothing.
         """
         ...
 

@@ -4,6 +4,7 @@ Nothing is retried: a client that repeats a command by itself would double it, s
 idempotent scripts.
 """
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,10 +28,21 @@ Argument = str | bytes | int
 CONNECTIONS = 32
 TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
+# Reads that wait have connections of their own, so as to hold no other command up, and end before those time out.
+WAIT_MS = 2000
+WAIT_TIMEOUT_S = 10.0
 # Servers that answer these may take the same command in a moment: loading, full, out of disk, failing over.
 _PASSING = (faults.OutOfMemoryError, faults.ReadOnlyError, faults.TryAgainError, faults.ClusterDownError)
+# In the order in which their heads build on each other.
+_SCRIPT_FILES = ("scripts.lua", "memory.lua", "jobs.lua")
 _NO_ENTRY = (faults.AuthenticationError, faults.AuthorizationError)
+# The second one is what a waiting reader gets when the stream goes away under it.
+_NO_GROUP_CODES = ("NOGROUP", "UNBLOCKED")
 _PASSING_CODES = ("MISCONF", "BUSY", "NOREPLICAS")
+
+
+class NoGroup(StoreError):
+    """The stream's consumer group is not there: never made, or lost with everything else."""
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -41,10 +53,11 @@ class Script(msgspec.Struct, frozen=True):
 
 
 def read_scripts() -> dict[str, Script]:
-    """The scripts of `scripts.lua` by name, each with the common head."""
-    text = Path(__file__).with_name("scripts.lua").read_text(encoding="utf-8")
-    head, *rest = re.split(r"^-- script: (\w+)\n", text, flags=re.MULTILINE)
-    texts = {name: head + body for name, body in zip(rest[::2], rest[1::2], strict=True)}
+    """The scripts by name, each with the heads of all files."""
+    files = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in _SCRIPT_FILES]
+    parts = [re.split(r"^-- script: (\w+)\n", text, flags=re.MULTILINE) for text in files]
+    head = "".join(part[0] for part in parts)
+    texts = {name: head + body for part in parts for name, body in zip(part[1::2], part[2::2], strict=True)}
     return {name: Script(body, sha1(body.encode(), usedforsecurity=False).hexdigest()) for name, body in texts.items()}
 
 
@@ -56,12 +69,18 @@ class Connection:
         self.where = _where(url)
         self.keys = Keys(shards)
         self._client = Redis(connection_pool=_pool(url, self.where))
+        self._waiting = Redis(connection_pool=_pool(url, self.where, socket_timeout=WAIT_TIMEOUT_S))
         self._scripts = read_scripts()
 
     async def call(self, *command: Argument) -> Any:
         """One command that may be repeated; returns its reply."""
         with self._translated():
             return await self._send(*command)
+
+    async def wait(self, *command: Argument) -> Any:
+        """A command that blocks, for `WAIT_MS` at most; returns its reply."""
+        with self._translated():
+            return await self._waiting.execute_command(*command)  # type: ignore[no-untyped-call]
 
     async def pipe(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
         """Several commands that may be repeated, in one round trip; returns their replies."""
@@ -76,7 +95,7 @@ class Connection:
             return replies
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        """A script of `scripts.lua`: one round trip, but for the first time a server sees it."""
+        """A script: one round trip, but for the first time a server sees it."""
         script = self._scripts[name]
         with self._translated():
             try:
@@ -86,8 +105,9 @@ class Connection:
 
     async def aclose(self) -> None:
         """Close every connection of the pool."""
-        await self._client.aclose()
-        await self._client.connection_pool.disconnect()
+        for client in (self._client, self._waiting):
+            await client.aclose()
+            await client.connection_pool.disconnect()
 
     async def _send(self, *command: Argument) -> Any:
         return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
@@ -96,6 +116,10 @@ class Connection:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+            # On Python 3.11 redis-py can swallow a cancellation (`wait_for` over a send that is just done).
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
         except (faults.ConnectionError, faults.TimeoutError, OSError) as fault:
             # While it connects, redis-py wraps what the server answered.
             if any(isinstance(seen, _NO_ENTRY) for seen in (fault, fault.__cause__)):
@@ -107,6 +131,8 @@ class Connection:
             code, _, told = str(fault).partition(" ")
             if code == "FENCED":
                 raise Fenced(told) from None
+            if code in _NO_GROUP_CODES:
+                raise NoGroup(told) from None
             if code == "ABSENT":
                 raise StoreError(told) from None
             if code in _PASSING_CODES:
@@ -128,7 +154,7 @@ def _where(url: str) -> str:
     raise StoreError("the store's URL must be redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
 
 
-def _pool(url: str, where: str) -> BlockingConnectionPool:
+def _pool(url: str, where: str, **fixed: float) -> BlockingConnectionPool:
     try:
         options: dict[str, Any] = dict(parse_url(url))
         # Replies have one shape here, whatever the URL's options say.
@@ -139,6 +165,7 @@ def _pool(url: str, where: str) -> BlockingConnectionPool:
             retry=Retry(NoBackoff(), 0),
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
             driver_info=None,
+            **fixed,
         )
         defaults = {
             "max_connections": CONNECTIONS,

@@ -26,12 +26,29 @@ SECRET = "t:secret"
 
 
 class PairKeys(msgspec.Struct, frozen=True):
-    """What is kept of one pair: its log, the turns lately committed, its counters, and the list of users it is in."""
+    """What is kept of one pair: its log, the turns lately committed, its counters, and the list of users it is in.
+
+    Of its memory: blocks, their versions, search keys, added documents with the batches lately added, deleted ones.
+    """
 
     log: str
     seen: str
     meta: str
     users: str
+    blocks: str
+    versions: str
+    keys: str
+    docs: str
+    batches: str
+    gone: str
+
+
+class ShardKeys(msgspec.Struct, frozen=True):
+    """What the pairs of a shard share: jobs, dead letters, and word of what changed in memory."""
+
+    jobs: str
+    dead: str
+    changes: str
 
 
 class TurnKeys(msgspec.Struct, frozen=True):
@@ -61,7 +78,11 @@ class Keys(msgspec.Struct, frozen=True):
         """The pair's own keys."""
         tag = self.tag(pair)
         stem = f"t:{{{tag}}}:p:{_join(pair.agent, pair.user)}"
-        return PairKeys(f"{stem}:log", f"{stem}:seen", f"{stem}:meta", self.users(tag, pair.agent))
+        return PairKeys(
+            log=f"{stem}:log", seen=f"{stem}:seen", meta=f"{stem}:meta", users=self.users(tag, pair.agent),
+            blocks=f"{stem}:blocks", versions=f"{stem}:versions", keys=f"{stem}:keys",
+            docs=f"{stem}:docs", batches=f"{stem}:batches", gone=f"{stem}:gone",
+        )  # fmt: skip
 
     def session(self, pair: Pair, session_id: str) -> str:
         """The session's owner and epoch."""
@@ -78,6 +99,11 @@ class Keys(msgspec.Struct, frozen=True):
         return f"t:{{{tag}}}:users:{_join(agent)}"
 
 
+def shard(tag: str) -> ShardKeys:
+    """The keys that a shard has once."""
+    return ShardKeys(jobs=f"t:{{{tag}}}:jobs", dead=f"t:{{{tag}}}:dead", changes=f"t:{{{tag}}}:changes")
+
+
 def open_turns(tag: str) -> str:
     """The index of a shard's open turns."""
     return f"t:{{{tag}}}:open"
@@ -91,6 +117,11 @@ def journal(tag: str, member: str) -> str:
 def session_of(tag: str, member: str) -> str:
     """The session of the open turn that the index lists as `member`."""
     return f"t:{{{tag}}}:s:{member.rpartition(':')[0]}"
+
+
+def members_of(pair: Pair) -> str:
+    """What the members of a pair's open turns begin with."""
+    return f"{_join(pair.agent, pair.user)}:"
 
 
 def lease(slot: str) -> str:

@@ -12,12 +12,13 @@ import msgspec
 from msgspec.structs import replace
 
 from voice_agent.messages import Message, TurnRecord
-from voice_agent.store.base import LoggedMessage
+from voice_agent.store.base import LoggedMessage, LoggedTurn
 
 # How far past a page's border its late heard marks are looked for: a mark moves for seconds after its turn, and only
 # other sessions of the same user can put entries between the two.
 LOOK_PAST = 32
 _MESSAGE_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})\.([0-9]{1,6})")
+_ENTRY_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 _ID_BOUND = 1 << 64
 
 
@@ -29,11 +30,12 @@ class TurnEntry(msgspec.Struct, frozen=True):
 
 
 class HeardEntry(msgspec.Struct, frozen=True):
-    """The settled messages of the turn `key`."""
+    """The settled messages of the turn `key`, whose own entry is `entry` (empty in logs of earlier versions)."""
 
     id: str
     key: str
     messages: tuple[Message, ...]
+    entry: str = ""
 
 
 Entry = TurnEntry | HeardEntry
@@ -54,19 +56,54 @@ def read_border(message_id: str) -> Border:
     return Border(entry=f"{int(found[1])}-{int(found[2])}", position=int(found[3]))
 
 
-def fold(entries: Iterable[Entry]) -> tuple[TurnRecord, ...]:
-    """The turns of a whole log (oldest entry first), with their marks applied and their messages' ids set."""
+def fold(entries: Iterable[Entry]) -> tuple[LoggedTurn, ...]:
+    """The turns among entries (oldest first), with their marks applied and their messages' ids set.
+
+    Marks of turns that are not among them are left out.
+    """
     turns: dict[str, TurnEntry] = {}
     for entry in entries:
         match entry:
             case TurnEntry():
                 turns[entry.record.key] = entry
             case HeardEntry():
-                turn = turns[entry.key]
-                turns[entry.key] = replace(turn, record=replace(turn.record, messages=entry.messages))
+                turn = turns.get(entry.key)
+                if turn is not None:
+                    turns[entry.key] = replace(turn, record=replace(turn.record, messages=entry.messages))
             case _:
                 assert_never(entry)
-    return tuple(replace(turn.record, messages=_with_ids(turn.id, turn.record.messages)) for turn in turns.values())
+    return tuple(
+        LoggedTurn(turn.id, replace(turn.record, messages=_with_ids(turn.id, turn.record.messages)))
+        for turn in turns.values()
+    )
+
+
+def strays(entries: Iterable[Entry]) -> tuple[str, ...]:
+    """The turns' entries, in order, of the marks whose turn came before all of `entries`."""
+    turns: set[str] = set()
+    found: set[str] = set()
+    for entry in entries:
+        match entry:
+            case TurnEntry():
+                turns.add(entry.id)
+            case HeardEntry():
+                if entry.entry and entry.entry not in turns:
+                    found.add(entry.entry)
+            case _:
+                assert_never(entry)
+    return tuple(sorted(found, key=order))
+
+
+def is_entry(text: str) -> bool:
+    """Whether this can be an entry's id."""
+    found = _ENTRY_ID.fullmatch(text)
+    return found is not None and all(int(number) < _ID_BOUND for number in found.groups())
+
+
+def order(entry_id: str) -> tuple[int, int]:
+    """The ids of entries as they follow each other."""
+    ms, _, sequence = entry_id.partition("-")
+    return int(ms), int(sequence)
 
 
 class Page:

@@ -20,11 +20,11 @@ from voice_agent.store.base import (
     Owner,
     Pair,
     Snapshot,
-    StoreDown,
     StoreError,
     TurnRef,
 )
-from voice_agent.store.log import Entry, HeardEntry, Page, TurnEntry, fold, read_border
+from voice_agent.store.log import HeardEntry, Page, TurnEntry, order, read_border
+from voice_agent.store.recorder_memory import MemoryRecorder
 
 
 class _Journal:
@@ -40,22 +40,18 @@ class _Journal:
         return replace(head, ref=replace(head.ref, epoch=epoch), owner=owner, messages=(*head.messages, *steps))
 
 
-class Recorder:
-    """`ConversationStore` and `Directory`; `commands` holds the names of the verbs, in the order of their calls."""
+class Recorder(MemoryRecorder):
+    """`ConversationStore`, `Directory` and `MemoryStore`."""
 
     def __init__(self, clock: Clock) -> None:
-        self.commands: list[str] = []
-        self.down = False
-        self._clock = clock
+        super().__init__(clock)
         self._sessions: dict[tuple[Pair, str], tuple[int, Owner]] = {}
         self._journals: dict[tuple[Pair, str], _Journal] = {}
-        self._logs: dict[Pair, list[Entry]] = {}
         self._committed: dict[tuple[Pair, str], str] = {}
         self._leases: dict[str, tuple[str, float]] = {}
         self._agents: dict[str, AgentRow] = {}
         self._keys: dict[str, KeyRow] = {}
         self._secret = secrets.token_bytes(32)
-        self._entries = 0
 
     # ---- conversations ----
 
@@ -67,7 +63,7 @@ class Recorder:
 
     async def load(self, pair: Pair) -> Snapshot:
         self._note("load")
-        return Snapshot(turns=fold(self._logs.get(pair, ())), memory_version=0)
+        return self._snapshot(pair)
 
     async def begin_turn(self, turn: OpenTurn) -> None:
         self._note("begin_turn")
@@ -89,29 +85,32 @@ class Recorder:
         if journal is not None:
             journal.steps[index] = messages
 
-    async def commit_turn(self, ref: TurnRef, record: TurnRecord) -> str:
+    async def commit_turn(self, ref: TurnRef, record: TurnRecord, evict: str | None = None) -> str:
         self._note("commit_turn")
         self._fence(ref)
         place = (ref.pair, ref.key)
         if place not in self._committed:
             entry = TurnEntry(self._entry_id(), record)
-            self._logs.setdefault(ref.pair, []).append(entry)
+            self._mind(ref.pair).log.append(entry)
             self._committed[place] = entry.id
             self._journals.pop(place, None)
+            if evict:
+                self._evict(ref.pair, evict)
         return self._committed[place]
 
     async def commit_heard(self, ref: TurnRef, messages: tuple[Message, ...]) -> None:
         self._note("commit_heard")
         self._fence(ref)
-        if (ref.pair, ref.key) not in self._committed:
+        turn = self._committed.get((ref.pair, ref.key))
+        if turn is None:
             raise StoreError(f"turn {ref.key} is not in the log")
-        self._logs[ref.pair].append(HeardEntry(self._entry_id(), ref.key, messages))
+        self._mind(ref.pair).log.append(HeardEntry(self._entry_id(), ref.key, messages, turn))
 
     async def read_messages(self, pair: Pair, before: str | None, limit: int) -> tuple[LoggedMessage, ...]:
         self._note("read_messages")
         border = None if before is None else read_border(before)
-        log = self._logs.get(pair, [])
-        older = len(log) if border is None else bisect_right(log, _order(border.entry), key=lambda e: _order(e.id))
+        log = self._mind(pair).log
+        older = len(log) if border is None else bisect_right(log, order(border.entry), key=lambda e: order(e.id))
         page = Page(border, limit)
         page.look_past(reversed(log[older:]))
         for entry in reversed(log[:older]):
@@ -120,7 +119,7 @@ class Recorder:
 
     async def list_users(self, agent: str, after: str, limit: int) -> tuple[str, ...]:
         self._note("list_users")
-        users = sorted(pair.user for pair in self._logs if pair.agent == agent)
+        users = sorted(pair.user for pair, mind in self._minds.items() if pair.agent == agent and mind.log)
         return tuple(user for user in users if user > after)[:limit]
 
     async def beat(self, owner: Owner, lease_ms: int) -> None:
@@ -146,6 +145,14 @@ class Recorder:
             return None
         self._sessions[ref.pair, ref.session_id] = (ref.epoch + 1, owner)
         return journal.turn(ref.epoch + 1, owner)
+
+    async def forget(self, pair: Pair) -> bool:
+        held = await super().forget(pair)
+        mine = [place for place in self._journals if place[0] == pair]
+        for place in mine:
+            del self._journals[place]
+        self._committed = {place: entry for place, entry in self._committed.items() if place[0] != pair}
+        return held or bool(mine)
 
     async def health(self) -> Health:
         self._note("health")
@@ -193,21 +200,7 @@ class Recorder:
 
     # ---- what every verb does ----
 
-    def _note(self, verb: str) -> None:
-        self.commands.append(verb)
-        if self.down:
-            raise StoreDown("the store cannot be reached: it was told to be down")
-
     def _fence(self, ref: TurnRef) -> None:
         held = self._sessions.get((ref.pair, ref.session_id))
         if held is not None and held[0] > ref.epoch:
             raise Fenced(f"the session is owned under epoch {held[0]}, this write came under {ref.epoch}")
-
-    def _entry_id(self) -> str:
-        self._entries += 1
-        return f"{self._entries}-0"
-
-
-def _order(entry_id: str) -> tuple[int, int]:
-    ms, _, sequence = entry_id.partition("-")
-    return int(ms), int(sequence)

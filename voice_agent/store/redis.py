@@ -1,7 +1,6 @@
 """Conversations over the Redis protocol: each verb is one script, or reads that may be repeated."""
 
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -10,14 +9,13 @@ from msgspec.structs import replace
 from voice_agent.messages import Message, TurnRecord
 from voice_agent.store.base import Health, LoggedMessage, OpenTurn, Owner, Pair, Snapshot, TurnRef
 from voice_agent.store.connection import Connection
-from voice_agent.store.keys import journal, lease, open_turns, session_of
-from voice_agent.store.log import LOOK_PAST, Border, Entry, HeardEntry, Page, TurnEntry, fold, read_border
+from voice_agent.store.keys import journal, lease, open_turns, session_of, shard
+from voice_agent.store.log import LOOK_PAST, Border, Entry, Page, read_border
 from voice_agent.store.server import read_health
+from voice_agent.store.snapshot import read_entry, read_snapshot
 
-CHUNK = 500
 log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
-_decode_turn = msgspec.json.Decoder(TurnRecord).decode
 _decode_open = msgspec.json.Decoder(OpenTurn).decode
 _decode_messages = msgspec.json.Decoder(tuple[Message, ...]).decode
 
@@ -34,10 +32,7 @@ class RedisConversations:
         return int(await self._connection.run("open_session", keys, (owner.slot, owner.incarnation)))
 
     async def load(self, pair: Pair) -> Snapshot:
-        keys = self._keys.pair(pair)
-        version = await self._connection.call("HGET", keys.meta, "version")
-        entries = [entry async for entry in self._entries(keys.log)]
-        return Snapshot(turns=fold(entries), memory_version=int(version or 0))
+        return await read_snapshot(self._connection, pair)
 
     async def begin_turn(self, turn: OpenTurn) -> None:
         at, ref = self._keys.turn(turn.ref), turn.ref
@@ -50,10 +45,10 @@ class RedisConversations:
         at = self._keys.turn(ref)
         await self._connection.run("save_step", (at.session, at.journal), (ref.epoch, index, _encode(messages)))
 
-    async def commit_turn(self, ref: TurnRef, record: TurnRecord) -> str:
-        at, of = self._keys.turn(ref), self._keys.pair(ref.pair)
-        keys = (at.session, at.journal, at.index, of.seen, of.log, of.meta, of.users)
-        arguments = (ref.epoch, ref.key, at.member, _encode(record), ref.pair.user)
+    async def commit_turn(self, ref: TurnRef, record: TurnRecord, evict: str | None = None) -> str:
+        at, of, shared = self._keys.turn(ref), self._keys.pair(ref.pair), shard(self._keys.tag(ref.pair))
+        keys = (at.session, at.journal, at.index, of.seen, of.log, of.meta, of.users, shared.jobs, shared.changes)
+        arguments = (ref.epoch, ref.key, at.member, _encode(record), ref.pair.agent, ref.pair.user, evict or "")
         reply: bytes = await self._connection.run("commit_turn", keys, arguments)
         return reply.decode()
 
@@ -73,7 +68,7 @@ class RedisConversations:
         while not page.full:
             rows = await self._connection.call("XREVRANGE", log, end, "-", "COUNT", count)
             for row in rows:
-                page.add(_entry(row))
+                page.add(read_entry(row))
             if len(rows) < count:
                 break
             end = f"({rows[-1][0].decode()}"
@@ -119,27 +114,9 @@ class RedisConversations:
     async def health(self) -> Health:
         return await read_health(self._connection)
 
-    async def _entries(self, log: str) -> AsyncIterator[Entry]:
-        """The whole log, oldest first, in pieces that do not hold the server up."""
-        start = "-"
-        while True:
-            rows = await self._connection.call("XRANGE", log, start, "+", "COUNT", CHUNK)
-            for row in rows:
-                yield _entry(row)
-            if len(rows) < CHUNK:
-                return
-            start = f"({rows[-1][0].decode()}"
-
     async def _newer(self, log: str, border: Border) -> list[Entry]:
         rows = await self._connection.call("XRANGE", log, f"({border.entry}", "+", "COUNT", LOOK_PAST)
-        return [_entry(row) for row in rows]
-
-
-def _entry(row: tuple[bytes, dict[bytes, bytes]]) -> Entry:
-    entry_id, fields = row[0].decode(), row[1]
-    if fields[b"kind"] == b"turn":
-        return TurnEntry(entry_id, _decode_turn(fields[b"turn"]))
-    return HeardEntry(entry_id, fields[b"key"].decode(), _decode_messages(fields[b"messages"]))
+        return [read_entry(row) for row in rows]
 
 
 def _open_turn(held: dict[bytes, bytes]) -> OpenTurn:

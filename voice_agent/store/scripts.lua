@@ -1,5 +1,5 @@
--- The atomic changes. What stands before the first `-- script:` line is put in front of each script. A script takes all
--- its keys in KEYS and can be repeated: a client that lost the reply just sends it again. Replies that begin with FENCED
+-- The atomic changes, but for memory's (memory.lua, jobs.lua). What stands before the first `-- script:` line, in each of
+-- the files, is put in front of each script. A script takes all its keys in KEYS and can be repeated: a client that lost the reply just sends it again. Replies that begin with FENCED
 -- or ABSENT are faults with a meaning of their own.
 local SESSION_TTL_S = 86400
 local SEEN_MAX = 1000
@@ -68,7 +68,8 @@ linger(KEYS[1])
 return 1
 
 -- script: commit_turn
--- KEYS session, journal, index, seen, log, meta, users · ARGV epoch, turn, member, record, user
+-- KEYS session, journal, index, seen, log, meta, users, jobs, changes
+-- ARGV epoch, turn, member, record, agent, user, last entry to evict or ''
 local fault = fenced(KEYS[1], ARGV[1])
 if fault then return fault end
 local id = committed(KEYS[4], KEYS[5], ARGV[2])
@@ -77,9 +78,11 @@ id = redis.call('XADD', KEYS[5], '*', 'kind', 'turn', 'key', ARGV[2], 'turn', AR
 redis.call('ZADD', KEYS[4], string.match(id, '^%d+'), ARGV[2])
 redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -SEEN_MAX - 1)
 redis.call('HINCRBY', KEYS[6], 'turns', 1)
-redis.call('ZADD', KEYS[7], 0, ARGV[5])
+redis.call('HSETNX', KEYS[6], 'born', id)
+redis.call('ZADD', KEYS[7], 0, ARGV[6])
 redis.call('DEL', KEYS[2])
 redis.call('ZREM', KEYS[3], ARGV[3])
+if ARGV[7] ~= '' then evict(KEYS[6], KEYS[8], KEYS[9], ARGV[5], ARGV[6], ARGV[7]) end
 linger(KEYS[1])
 return id
 
@@ -87,12 +90,13 @@ return id
 -- KEYS session, seen, log · ARGV epoch, turn, messages
 local fault = fenced(KEYS[1], ARGV[1])
 if fault then return fault end
-if not redis.call('ZSCORE', KEYS[2], ARGV[2]) then
+local entry = committed(KEYS[2], KEYS[3], ARGV[2])
+if not entry then
   return redis.error_reply('ABSENT turn ' .. ARGV[2] .. ' is not in the log')
 end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1]
 if last and last[2][2] == 'heard' and last[2][4] == ARGV[2] and last[2][6] == ARGV[3] then return last[1] end
-local id = redis.call('XADD', KEYS[3], '*', 'kind', 'heard', 'key', ARGV[2], 'messages', ARGV[3])
+local id = redis.call('XADD', KEYS[3], '*', 'kind', 'heard', 'key', ARGV[2], 'messages', ARGV[3], 'entry', entry)
 linger(KEYS[1])
 return id
 

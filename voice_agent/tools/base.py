@@ -8,13 +8,18 @@ from voice_agent.events import RunTool, ToolReturned
 
 
 class TurnContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The turn that calls are made in; `timezone` is the agent's (IANA name)."""
+    """The turn that calls are made in; `timezone` is the agent's (IANA name).
+
+    `user_words` is what the turn answers; `in_prompt` are the ids of the messages that its model is shown anyway.
+    """
 
     agent_id: str
     user: str
     session_id: str
     turn_id: str
     timezone: str = "UTC"
+    user_words: str = ""
+    in_prompt: frozenset[str] = frozenset()
 
 
 class ToolContext(TurnContext, frozen=True, kw_only=True):
