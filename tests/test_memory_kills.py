@@ -73,18 +73,29 @@ class Killer:
         """Kill the victim as soon as it runs."""
         match victim:
             case "store":
-                os.kill(await server_of(self._product.data), signal.SIGKILL)
+                while not await self._store_dies():
+                    await rest()
             case "gateway":
                 os.kill(await self._running(self._product.gateway), signal.SIGKILL)
             case _:
                 while not await self._worker_dies():
                     await rest()
 
+    async def _store_dies(self) -> bool:
+        """Kill the server, unless it is still dead from the last time."""
+        try:
+            os.kill(await server_of(self._product.data), signal.SIGKILL)
+        except StoreDown:
+            return False
+        return True
+
     async def _worker_dies(self) -> bool:
         """Kill the worker if it has a job in hand, looked up while it can't finish it; otherwise the users talk on."""
         pid = await self._running(self._product.worker)
         os.kill(pid, signal.SIGSTOP)
-        holders = {held.worker for held in (await held_jobs(self._product.data)).values()} - self._dead
+        holders: set[str] = set()
+        with suppress(StoreDown):
+            holders = {held.worker for held in (await held_jobs(self._product.data)).values()} - self._dead
         if not holders:
             os.kill(pid, signal.SIGCONT)
             self._talk.allowed += self._talk.had >= self._talk.allowed
