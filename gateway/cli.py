@@ -149,7 +149,7 @@ def simulate(
     import uvicorn
 
     from gateway.address import listen, url_of
-    from voice_agent.llm.simulator import create_app
+    from voice_agent.llm.simulated.server import create_app
 
     settings = read_settings(simulated_first_token_ms=first_token_ms, simulated_token_ms=token_ms)
     logs.configure("simulate", settings.log_level)

@@ -12,7 +12,7 @@ from tests.gateways import Place, gateway
 from tests.servers import serving
 from tests.stores import server, store_url, until
 from tests.test_connection import check_turns, problem
-from voice_agent.llm.simulator import create_app
+from voice_agent.llm.simulated.server import create_app
 from voice_agent.store.connection import read_scripts
 from voice_agent.store.server import connect
 

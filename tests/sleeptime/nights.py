@@ -12,8 +12,8 @@ from voice_agent.agent import Agent
 from voice_agent.clock import SystemClock
 from voice_agent.events import ModelEvent
 from voice_agent.llm.base import Model
-from voice_agent.llm.simulated import SimulatedModel
-from voice_agent.llm.simulated_answer import Pace
+from voice_agent.llm.simulated.answer import Pace
+from voice_agent.llm.simulated.model import SimulatedModel
 from voice_agent.messages import Message, ModelRequest, TurnRecord
 from voice_agent.store.base import LoggedTurn, Pair, Snapshot, TurnRef
 from voice_agent.store.connection import Connection

@@ -6,9 +6,9 @@ from voice_agent.clock import Clock
 from voice_agent.config import Settings
 from voice_agent.llm.base import Model, ModelError
 from voice_agent.llm.capabilities import Capabilities
-from voice_agent.llm.openai_compatible import OpenAICompatible
-from voice_agent.llm.simulated import SimulatedModel
-from voice_agent.llm.simulated_answer import Pace
+from voice_agent.llm.provider import OpenAICompatible
+from voice_agent.llm.simulated.answer import Pace
+from voice_agent.llm.simulated.model import SimulatedModel
 from voice_agent.llm.wire import Endpoint, Http, Pool
 
 

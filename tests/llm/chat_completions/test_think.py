@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_agent.llm.think import ThinkTags
+from voice_agent.llm.chat_completions.think import ThinkTags
 
 
 def split(*pieces: str) -> tuple[str, str]:

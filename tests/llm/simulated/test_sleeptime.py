@@ -7,9 +7,9 @@ import pytest
 from sleeptime.prompts import SYSTEM, opening
 from sleeptime.task import read_task
 from sleeptime.tools import FINISH, RETHINK, STORE
-from tests.llm.test_simulated import ask, calls, speech, tool
+from tests.llm.simulated.test_model import ask, calls, speech, tool
 from tests.sleeptime.nights import AGENT, snapshot
-from voice_agent.llm import simulated_sleeptime
+from voice_agent.llm.simulated import sleeptime
 from voice_agent.messages import Message, ToolCall
 from voice_agent.store.base import BlockValue
 
@@ -42,7 +42,7 @@ async def made(*messages: Message, **fields: Any) -> list[tuple[str, Any]]:
 
 def test_it_knows_the_tools_by_their_names() -> None:
     """It can't import them, so they are held together here."""
-    assert (simulated_sleeptime.STORE, simulated_sleeptime.RETHINK, simulated_sleeptime.FINISH) == (
+    assert (sleeptime.STORE, sleeptime.RETHINK, sleeptime.FINISH) == (
         STORE, RETHINK, FINISH,
     )  # fmt: skip
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_agent.llm.capabilities import Capabilities, Capability
-from voice_agent.llm.chat_request import chat_fields
-from voice_agent.llm.chat_rules import read_request
+from voice_agent.llm.chat_completions.request import chat_fields
+from voice_agent.llm.simulated.chat_rules import read_request
 from voice_agent.messages import Message, ModelRequest, Opaque, ToolCall, ToolSchema
 
 TOOL = ToolSchema("look", "Looks.", {"type": "object", "properties": {}})

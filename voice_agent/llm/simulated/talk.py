@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from voice_agent.llm.chat_rules import ChatRequest
-from voice_agent.llm.simulated_arguments import fill_arguments
-from voice_agent.llm.simulated_script import Act, Call, Say, Script, read_directives
-from voice_agent.llm.simulated_sleeptime import sleeptime_script
+from voice_agent.llm.simulated.arguments import fill_arguments
+from voice_agent.llm.simulated.chat_rules import ChatRequest
+from voice_agent.llm.simulated.script import Act, Call, Say, Script, read_directives
+from voice_agent.llm.simulated.sleeptime import sleeptime_script
 from voice_agent.prompt import UTTERANCE_FIELD
 
 _NAME_GIVEN = re.compile(r"(?<!your )\b(?:name is|name's|call me)\s+([^\W\d_][\w'-]*)", re.IGNORECASE)

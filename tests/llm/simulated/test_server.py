@@ -9,7 +9,7 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 
 from tests.llm.counters import stats
 from tests.servers import serving
-from voice_agent.llm.simulator import create_app
+from voice_agent.llm.simulated.server import create_app
 
 TOOLS: list[ChatCompletionToolParam] = [
     {

@@ -7,7 +7,7 @@ import pytest
 
 from voice_agent import events
 from voice_agent.events import ModelEvent, ModelFailed, ModelFinished, TextDelta, ToolCallDelta
-from voice_agent.llm.chat_stream import ChatDecoder
+from voice_agent.llm.chat_completions.stream import ChatDecoder
 from voice_agent.messages import Usage
 
 _GOLDENS = Path(__file__).parent / "goldens"

@@ -8,8 +8,8 @@ import pytest
 
 from voice_agent.clock import SystemClock
 from voice_agent.events import ModelEvent, ModelFailed, ModelFinished, TextDelta, ToolCallDelta
-from voice_agent.llm.simulated import SimulatedModel
-from voice_agent.llm.simulated_answer import Pace
+from voice_agent.llm.simulated.answer import Pace
+from voice_agent.llm.simulated.model import SimulatedModel
 from voice_agent.messages import Message, ModelRequest, ToolCall, ToolSchema
 
 SAY = {"pre_exec_msg": {"type": "string"}}

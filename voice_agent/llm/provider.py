@@ -7,8 +7,8 @@ import msgspec
 from voice_agent.events import ModelEvent
 from voice_agent.llm import faults
 from voice_agent.llm.capabilities import Capabilities, refused_field
-from voice_agent.llm.chat_request import chat_fields
-from voice_agent.llm.chat_stream import ChatDecoder
+from voice_agent.llm.chat_completions.request import chat_fields
+from voice_agent.llm.chat_completions.stream import ChatDecoder
 from voice_agent.llm.wire import Pool, Reply, WireError
 from voice_agent.messages import ModelRequest
 

@@ -14,9 +14,9 @@ from voice_agent.clock import Clock
 from voice_agent.events import ModelEvent
 from voice_agent.llm import faults
 from voice_agent.llm.capabilities import Capability
-from voice_agent.llm.chat_request import chat_fields
-from voice_agent.llm.chat_stream import ChatDecoder
-from voice_agent.llm.simulated_answer import Pace, answer, paced
+from voice_agent.llm.chat_completions.request import chat_fields
+from voice_agent.llm.chat_completions.stream import ChatDecoder
+from voice_agent.llm.simulated.answer import Pace, answer, paced
 from voice_agent.messages import ModelRequest
 
 _NAME = "simulated"

@@ -20,9 +20,9 @@ from typing import Any
 
 import msgspec
 
-from voice_agent.llm.chat_rules import ChatRequest
-from voice_agent.llm.simulated_facts import fit, read_facts, rewrite
-from voice_agent.llm.simulated_script import Act, Call, Say, Script, read_directives
+from voice_agent.llm.simulated.chat_rules import ChatRequest
+from voice_agent.llm.simulated.facts import fit, read_facts, rewrite
+from voice_agent.llm.simulated.script import Act, Call, Say, Script, read_directives
 
 STORE, RETHINK, FINISH = "store_memories", "rethink_user_memory", "finish_rethinking_memory"
 _BLOCKS = re.compile(r"^<blocks>\n(.*?)\n</blocks>$", re.MULTILINE | re.DOTALL)

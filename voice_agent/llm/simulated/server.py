@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from voice_agent.clock import Clock, SystemClock
-from voice_agent.llm.simulated_answer import Answer, Pace, answer, paced
+from voice_agent.llm.simulated.answer import Answer, Pace, answer, paced
 
 
 class _Counters:

@@ -9,8 +9,8 @@ import msgspec
 
 from voice_agent.events import FinishReason, ModelEvent, ModelFailed, ModelFinished, TextDelta
 from voice_agent.llm import faults
-from voice_agent.llm.call_pieces import CallPieces
-from voice_agent.llm.chat_chunk import (
+from voice_agent.llm.chat_completions.call_pieces import CallPieces
+from voice_agent.llm.chat_completions.chunk import (
     Call,
     Chunk,
     Delta,
@@ -20,8 +20,8 @@ from voice_agent.llm.chat_chunk import (
     reported_usage,
     thought_signature,
 )
+from voice_agent.llm.chat_completions.think import Piece, ThinkTags
 from voice_agent.llm.sse import SseDecoder
-from voice_agent.llm.think import Piece, ThinkTags
 from voice_agent.messages import Opaque, Usage
 
 _FIRM_REASONS: dict[str | None, FinishReason] = {

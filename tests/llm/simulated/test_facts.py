@@ -2,7 +2,7 @@
 
 import pytest
 
-from voice_agent.llm.simulated_facts import read_facts, rewrite
+from voice_agent.llm.simulated.facts import read_facts, rewrite
 
 
 def told(*said: str, old: str = "", limit: int = 1000) -> list[str]:

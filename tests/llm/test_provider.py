@@ -11,8 +11,8 @@ from tests.llm.rawserver import DONE, Connection, raw_server
 from tests.servers import serving
 from voice_agent.events import ModelEvent, ModelFailed, ModelFinished, TextDelta, ToolCallDelta
 from voice_agent.llm.capabilities import Capabilities
-from voice_agent.llm.openai_compatible import OpenAICompatible
-from voice_agent.llm.simulator import create_app
+from voice_agent.llm.provider import OpenAICompatible
+from voice_agent.llm.simulated.server import create_app
 from voice_agent.llm.wire import Endpoint, Http, Pool
 from voice_agent.messages import Message, ModelRequest, Opaque, ToolSchema
 

@@ -8,9 +8,9 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from voice_agent.clock import Clock
-from voice_agent.llm.chat_rules import ChatRequest, Refused, read_request
-from voice_agent.llm.simulated_script import Act, Call, Say, Script, Think
-from voice_agent.llm.simulated_talk import script_for
+from voice_agent.llm.simulated.chat_rules import ChatRequest, Refused, read_request
+from voice_agent.llm.simulated.script import Act, Call, Say, Script, Think
+from voice_agent.llm.simulated.talk import script_for
 
 Ending = Literal["close", "cut", "stall"]
 _TOKEN = re.compile(r"\s*\S+\s*$|\s*\S+")

@@ -1,0 +1,1 @@
+"""Tests that mirror `voice_agent/llm/chat_completions`."""

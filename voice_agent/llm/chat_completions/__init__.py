@@ -1,0 +1,1 @@
+"""Chat Completions: OpenAI's older wire format, which every compatible server speaks."""

@@ -1,0 +1,1 @@
+"""OpenAI Responses over HTTP, for the models that take tools nowhere else."""
