@@ -1,5 +1,6 @@
 """Settings: read from the environment once, frozen, passed in. Nothing else in the product reads the environment."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,9 +8,9 @@ from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_OPENAI_URL = "https://api.openai.com/v1"
+DEFAULT_ANTHROPIC_URL = "https://api.anthropic.com"
 
-
-_SECRETS = ("api_key", "OPENAI_API_KEY", "openai_api_key", "REDIS_URL", "redis_url")
+_SECRETS = ("API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "REDIS_URL")
 
 
 class ConfigError(Exception):
@@ -37,6 +38,9 @@ class Settings(BaseSettings):
     model: str | None = None
     openai_api_key: str | None = _env("OPENAI_API_KEY", None)
     openai_base_url: str = _env("OPENAI_BASE_URL", DEFAULT_OPENAI_URL)
+    anthropic_api_key: str | None = _env("ANTHROPIC_API_KEY", None)
+    anthropic_base_url: str = _env("ANTHROPIC_BASE_URL", DEFAULT_ANTHROPIC_URL)
+    providers: Path | None = None
     simulated_first_token_ms: float = Field(default=150, ge=0)
     simulated_token_ms: float = Field(default=25, ge=0)
     lease_ms: int = Field(default=10_000, ge=100)
@@ -64,6 +68,11 @@ class Settings(BaseSettings):
         return self.data.expanduser().absolute()
 
 
+def environment(name: str) -> str | None:
+    """A variable that the user's own configuration names, such as a provider's key."""
+    return os.environ.get(name)  # noqa: TID251 - the one reader of the environment
+
+
 def read_settings(**overrides: Any) -> Settings:
     """The environment's settings, with the command line's over them. Raises ConfigError naming every fault."""
     try:
@@ -73,6 +82,6 @@ def read_settings(**overrides: Any) -> Settings:
         for error in fault.errors(include_url=False):
             name = str(error["loc"][0]) if error["loc"] else "settings"
             named = name if name.isupper() else f"VOICE_{name.upper()}"
-            given = "" if name in _SECRETS else f" (given: {error['input']!r})"
+            given = "" if name.upper() in _SECRETS else f" (given: {error['input']!r})"
             lines.append(f"{named}: {error['msg']}{given}")
         raise ConfigError("; ".join(lines)) from None

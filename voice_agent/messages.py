@@ -13,13 +13,19 @@ class Opaque(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a model wants back unread (reasoning, signatures): kept, replayed within its turn, never spoken.
 
     `model` names who made it ("openai/gpt-6-luna"), `kind` the wire field it came in, `data` its text or JSON;
-    `call` is the position of the tool call in its step that it belongs to, if it belongs to one.
+    `call` is the position of the tool call in its step that it belongs to, if it belongs to one. `block` is the number
+    of the reply's block it is a piece of, where the wire numbers them: neighbouring pieces of one kind and block are
+    kept as one. `after_text` and `after_calls` are its place in the step: how many code points of text, and how many
+    calls, came before it.
     """
 
     model: str
     kind: str
     data: str
     call: int | None = None
+    block: int | None = None
+    after_text: int = 0
+    after_calls: int = 0
 
 
 class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True):

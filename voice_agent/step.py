@@ -26,7 +26,8 @@ class Step:
         self._by_index: dict[int, Call] = {}
         self._by_id: dict[str, Call] = {}
         self._text: list[str] = []
-        self._opaque: list[Opaque] = []
+        self._chars = 0
+        self._opaque: list[tuple[Opaque, list[str]]] = []
         self.speaker: Call | None = None
 
     @property
@@ -43,14 +44,21 @@ class Step:
 
     def add_text(self, text: str) -> None:
         self._text.append(text)
+        self._chars += len(text)
 
     def add_opaque(self, piece: Opaque) -> None:
-        """Pieces of one stream of reasoning are kept as one."""
-        last = self._opaque[-1] if self._opaque else None
-        if last and (last.model, last.kind, last.call) == (piece.model, piece.kind, piece.call):
-            self._opaque[-1] = msgspec.structs.replace(last, data=last.data + piece.data)
-        else:
-            self._opaque.append(piece)
+        """Keep a piece and its place; neighbouring pieces of one stream of reasoning are kept as one."""
+        first = self._opaque[-1][0] if self._opaque else None
+        if first and (first.model, first.kind, first.call, first.block) == (
+            piece.model,
+            piece.kind,
+            piece.call,
+            piece.block,
+        ):
+            self._opaque[-1][1].append(piece.data)
+            return
+        placed = msgspec.structs.replace(piece, after_text=self._chars, after_calls=len(self.calls))
+        self._opaque.append((placed, [piece.data]))
 
     def call_at(self, delta: ToolCallDelta) -> Call | None:
         return self._by_index.get(delta.index)
@@ -174,7 +182,8 @@ class Step:
             )
             for call in self.calls
         )
-        said = Message(role="assistant", text=self.text, at=at, tool_calls=calls, opaque=tuple(self._opaque))
+        opaque = tuple(msgspec.structs.replace(first, data="".join(pieces)) for first, pieces in self._opaque)
+        said = Message(role="assistant", text=self.text, at=at, tool_calls=calls, opaque=opaque)
         results = tuple(
             Message(
                 role="tool", text=call.result.output, at=at, tool_call_id=call.id, failed=call.result.status != "ok"

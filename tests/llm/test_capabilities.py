@@ -1,10 +1,17 @@
-"""Which field a refusal names, and what is known of a model by its name."""
+"""What is known of a model by its name, its provider's list and configuration, and what refusals teach."""
 
+import msgspec
 import pytest
 
-from voice_agent.llm.capabilities import Capabilities, refused_field
+from voice_agent.llm.capabilities import Api, Capabilities, Capability, refused_field
+from voice_agent.messages import Message, ModelRequest, ToolSchema
 
-SENT = frozenset({"model", "messages", "temperature", "tools", "tool_choice", "parallel_tool_calls"})
+OPENAI = "https://api.openai.com/v1"
+DROPPABLE = ("temperature", "tool_choice", "parallel_tool_calls", "reasoning_effort", "eager_input_streaming")
+BODY = msgspec.json.encode(
+    {"model": "m", "messages": [], "temperature": 1, "tools": [{"eager_input_streaming": True}], "tool_choice": "auto",
+     "parallel_tool_calls": True}
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -12,6 +19,7 @@ SENT = frozenset({"model", "messages", "temperature", "tools", "tool_choice", "p
     [
         ("Unsupported value", "temperature", "temperature"),
         ("Extra inputs: 'parallel_tool_calls'", "", "parallel_tool_calls"),
+        ("tools.0.custom.eager_input_streaming: Extra inputs are not permitted", "", "eager_input_streaming"),
         ("tool_choice is not known here", "body", "tool_choice"),
         ("reasoning_effort is refused, though it was not sent", "reasoning_effort", None),
         ("messages[3] is wrong", "messages", None),
@@ -21,7 +29,7 @@ SENT = frozenset({"model", "messages", "temperature", "tools", "tool_choice", "p
 )
 def test_refused_field(message: str, param: str, field: str | None) -> None:
     """Only a field that was sent, and that a request can do without, is named."""
-    assert refused_field(message, param, SENT) == field
+    assert refused_field(message, param, DROPPABLE, BODY) == field
 
 
 def test_records_add_up_and_keep_what_the_name_tells() -> None:
@@ -35,6 +43,28 @@ def test_records_add_up_and_keep_what_the_name_tells() -> None:
     assert capabilities.of("u", "gpt-6-astra").refused == frozenset()
 
 
+def test_a_refused_output_limit_goes_by_its_other_name() -> None:
+    """Only where the other name is refused too is the limit left out."""
+    capabilities = Capabilities()
+    capabilities.refuse("u", "m", "max_completion_tokens")
+    assert capabilities.of("u", "m") == Capability(max_tokens_field="max_tokens")
+    capabilities.refuse("u", "m", "max_tokens")
+    assert capabilities.of("u", "m").refused == {"max_tokens"}
+
+
+def test_lists_fill_a_record_and_configuration_has_the_last_word() -> None:
+    """A list tells over the name, configuration over both, a refusal over all."""
+    capabilities = Capabilities()
+    capabilities.configure("u", "m", {"api": "responses", "context_window": 7, "refused": ["temperature"]})
+    assert not capabilities.told("u")
+    capabilities.tell("u", "chat", {"m": {"context_window": 8, "max_output": 9}, "n": {"max_output": 3}})
+    assert capabilities.told("u")
+    record = capabilities.of("u", "m")
+    assert (record.api, record.context_window, record.max_output) == ("responses", 7, 9)
+    assert record.refused == {"temperature"}
+    assert capabilities.of("u", "n").max_output == 3
+
+
 @pytest.mark.parametrize(
     ("model", "effort"),
     [("gpt-5.4", "none"), ("gpt-5.6-mini", "none"), ("gpt-5.10", None), ("gpt-4o", None), ("my-gpt-6", None)],
@@ -42,3 +72,44 @@ def test_records_add_up_and_keep_what_the_name_tells() -> None:
 def test_effort_rule_by_name(model: str, effort: str | None) -> None:
     """The rule holds for the names it was seen with."""
     assert Capabilities().of("u", model).effort_with_tools == effort
+
+
+@pytest.mark.parametrize(
+    ("base_url", "model", "reasoning", "tools", "api"),
+    [
+        (OPENAI, "gpt-6-luna", None, True, "chat"),
+        (OPENAI, "gpt-6-luna", "none", True, "chat"),
+        (OPENAI, "gpt-6-luna", "low", True, "responses"),
+        (OPENAI, "gpt-6-luna", "low", False, "chat"),
+        (OPENAI, "gpt-6-astra", None, False, "responses"),
+        (OPENAI, "gpt-6.1-sol", None, True, "responses"),
+        ("https://reseller/v1", "gpt-6.1-sol", "low", True, "chat"),
+        ("https://reseller/v1", "gpt-6-luna", "low", True, "chat"),
+    ],
+)
+def test_a_request_goes_where_its_model_takes_it(
+    base_url: str, model: str, reasoning: str | None, tools: bool, api: Api
+) -> None:
+    """Responses takes what OpenAI's Chat Completions refuses, and only at OpenAI's own address."""
+    offered = (ToolSchema("look", "", {"type": "object"}),) if tools else ()
+    request = ModelRequest(model, "s", (), (Message("user", "hi", 0.0),), offered, reasoning=reasoning)
+    assert Capabilities().of(base_url, model).api_for(request) == api
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking_off", "forced_call"),
+    [
+        ("claude-opus-5-5", "impossible", "never"),
+        ("claude-fable-5-2", "impossible", "never"),
+        ("claude-sonnet-5-5", "between_tools", "never"),
+        ("claude-haiku-5-5", "disabled", "thinking_off"),
+        ("claude-opus-5", "disabled", "thinking_off"),
+        ("claude-opus-4-8", "omit", "thinking_off"),
+        ("claude-haiku-4-5", "omit", "thinking_off"),
+    ],
+)
+def test_messages_models_by_name(model: str, thinking_off: str, forced_call: str) -> None:
+    """How each is told not to think, and whether a call can be demanded; none takes a temperature."""
+    record = Capabilities().of("u", model, "messages")
+    assert (record.api, record.sampling) == ("messages", False)
+    assert (record.thinking_off, record.forced_call) == (thinking_off, forced_call)

@@ -11,7 +11,7 @@ from tests.llm.rawserver import DONE, Connection, raw_server
 from tests.servers import serving
 from voice_agent.events import ModelEvent, ModelFailed, ModelFinished, TextDelta, ToolCallDelta
 from voice_agent.llm.capabilities import Capabilities
-from voice_agent.llm.provider import OpenAICompatible
+from voice_agent.llm.provider import ProviderModel
 from voice_agent.llm.simulated.server import create_app
 from voice_agent.llm.wire import Endpoint, Http, Pool
 from voice_agent.messages import Message, ModelRequest, Opaque, ToolSchema
@@ -25,9 +25,9 @@ def asks(words: str, **fields: Any) -> ModelRequest:
     return ModelRequest(**{"model": "m", "system": "s", "history": (), "turn": turn, "tools": (LOOK,), **fields})
 
 
-def model(http: Http, url: str) -> OpenAICompatible:
+def model(http: Http, url: str) -> ProviderModel:
     """A model at that address."""
-    return OpenAICompatible(Pool(http, Endpoint("acme", url, "s3cret-key")), "acme/m", "m", Capabilities())
+    return ProviderModel(Pool(http, Endpoint("acme", url, "s3cret-key")), "acme/m", "m", Capabilities())
 
 
 async def reply(url: str, request: ModelRequest) -> list[ModelEvent]:

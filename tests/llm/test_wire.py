@@ -126,7 +126,7 @@ async def test_warm_opens_what_the_request_uses() -> None:
 
     async with raw_server(answer) as url, Http() as http:
         pool = Pool(http, Endpoint("acme", url, "k3y"))
-        await asyncio.gather(pool.warm(), pool.warm())
+        await asyncio.gather(pool.warm("/models"), pool.warm("/models"))
         await read_all(pool)
     assert [(number, head.split()[0]) for number, head in heads] == [(1, "GET"), (1, "POST")]
     assert "Authorization: Bearer k3y" in heads[0][1]
@@ -138,6 +138,6 @@ async def test_warm_is_silent_where_nobody_listens() -> None:
         pass
     async with Http() as http:
         pool = Pool(http, Endpoint("acme", url))
-        await pool.warm()
+        assert await pool.warm("/models") == b""
         with pytest.raises(WireError, match=r"^no connection$"):
             await read_all(pool)

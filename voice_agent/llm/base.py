@@ -1,9 +1,10 @@
-"""What a model is to the agent: one coroutine that hands over events."""
+"""What a model is to the agent, one coroutine that hands over events, and what a wire format is to a model."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from voice_agent.events import ModelEvent
+from voice_agent.llm.capabilities import Capability
 from voice_agent.messages import ModelRequest
 
 
@@ -24,3 +25,34 @@ class Model(Protocol):
     async def warm(self) -> None:
         """Have a connection ready, without spending a token. Failures are silent: the request will tell."""
         ...
+
+
+class ReplyDecoder(Protocol):
+    """The bytes of one reply, as they arrive, to model events: pure, incremental, whatever the cuts."""
+
+    finished: bool
+
+    def feed(self, chunk: bytes) -> list[ModelEvent]:
+        """The events this piece completes; nothing more once `ModelFinished` or `ModelFailed` has come."""
+        ...
+
+    def eof(self) -> list[ModelEvent]:
+        """The events of the stream's end, the last of which is an ending unless one came before."""
+        ...
+
+
+class WireFormat(NamedTuple):
+    """How one API is spoken. All of it is pure. `path` takes requests, `models` lists the provider's models.
+
+    `fields(request, wire_model, maker, capability)` is the body before it becomes JSON: `wire_model` is the model's
+    name at the provider, `maker` the name `Opaque.model` has to be for an opaque part to go back.
+    `decoder(maker, provider, secret)` reads one reply; provider and secret are for error texts. `droppable` are the
+    names of fields, nested ones too, that can be left out when a provider refuses them (`Capability.refused`).
+    """
+
+    path: str
+    models: str
+    fields: Callable[[ModelRequest, str, str, Capability], dict[str, Any]]
+    decoder: Callable[[str, str, str | None], ReplyDecoder]
+    droppable: tuple[str, ...]
+    headers: Mapping[str, str] = {}

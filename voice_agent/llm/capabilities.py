@@ -1,26 +1,53 @@
-"""What a model at an address can take in a Chat Completions request: rules by its name, and what it refused."""
+"""What a model at an address can take: by its name, by its provider's list, by configuration, by what it refused."""
 
 import re
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 
-# These refuse function tools with any effort but `none`, and some count an absent field as their default effort.
+from voice_agent.messages import ModelRequest
+
+Api = Literal["chat", "messages", "responses"]
+MaxTokensField = Literal["max_completion_tokens", "max_tokens"]
+
+# facts of November 2026; whatever is not known here is learned from a refusal.
 _NO_EFFORT_WITH_TOOLS = re.compile(r"(?:^|/)gpt-(?:5\.[4-9]|[6-9])(?![0-9])")
-_DROPPABLE = (
-    "max_completion_tokens", "parallel_tool_calls", "reasoning_effort", "stream_options", "temperature", "tool_choice",
-)  # fmt: skip
+_TOOLS_IN_RESPONSES_ONLY = re.compile(r"(?:^|/)gpt-6(?:-astra|\.1-sol)")
+_ALWAYS_THINKS = re.compile(r"opus-5-5|(?:fable|mythos)-5")
+_THINKS_BETWEEN_TOOLS = re.compile(r"sonnet-5-5")
+_THINKS_UNLESS_TOLD = re.compile(r"haiku-5-5|opus-5|sonnet-5")
+_OPENAI_URL = "https://api.openai.com/"
 
 
-class Capability(msgspec.Struct, frozen=True):
+class Capability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The record of one model at one address.
 
-    `effort_with_tools`: the only effort it takes beside tools. `replay`: kinds of opaque parts it wants back in the
-    live turn. `refused`: request fields that it has refused and that are left out since.
+    `api`: the wire format it is spoken to in. `effort_with_tools`: the only effort it takes beside tools over Chat
+    Completions; with `responses_for_effort`, a request that asks for another goes to Responses instead.
+    `max_tokens_field`: Chat Completions' name for the output limit. `sampling`: takes a temperature. `thinking_off`:
+    how a Messages model is told not to think (`omit`: it does not think unless told to). `forced_call`: whether a tool
+    call can be demanded. `replay`: kinds of opaque parts a Chat Completions model wants back in the live turn.
+    `max_output` and `context_window`: tokens, where they are known. `refused`: request fields, nested ones too, that
+    it has refused and that are left out since.
     """
 
+    api: Api = "chat"
     effort_with_tools: str | None = None
+    responses_for_effort: bool = False
+    max_tokens_field: MaxTokensField = "max_completion_tokens"
+    sampling: bool = True
+    thinking_off: Literal["omit", "disabled", "between_tools", "impossible"] = "omit"
+    forced_call: Literal["always", "thinking_off", "never"] = "always"
     replay: frozenset[str] = frozenset()
+    max_output: int | None = None
+    context_window: int | None = None
     refused: frozenset[str] = frozenset()
+
+    def api_for(self, request: ModelRequest) -> Api:
+        """The wire format for this request."""
+        reasons = bool(request.tools) and request.reasoning not in (None, self.effort_with_tools)
+        return "responses" if self.responses_for_effort and reasons else self.api
 
 
 class Capabilities:
@@ -28,31 +55,79 @@ class Capabilities:
 
     def __init__(self) -> None:
         self._records: dict[tuple[str, str], Capability] = {}
+        self._configured: dict[tuple[str, str], dict[str, Any]] = {}
+        self._told: set[str] = set()
 
-    def of(self, base_url: str, model: str) -> Capability:
-        """The record as it is known now."""
-        return self._records.get((base_url, model)) or _by_name(model)
+    def of(self, base_url: str, model: str, api: Api = "chat") -> Capability:
+        """The record as it is known now; `api` is what the provider at this address speaks by default."""
+        record = self._records.get((base_url, model))
+        if record is None:
+            known = _by_name(base_url, model, api)
+            record = msgspec.structs.replace(known, **self._configured.get((base_url, model), {}))
+            self._records[base_url, model] = record
+        return record
+
+    def configure(self, base_url: str, model: str, fields: dict[str, Any]) -> None:
+        """Set fields of a record by hand (as JSON has them): they win over name and list, and lose to a refusal."""
+        record = msgspec.convert(fields, Capability)
+        self._configured[base_url, model] = {name: getattr(record, name) for name in fields}
+
+    def told(self, base_url: str) -> bool:
+        """Whether the provider at this address has told of its models."""
+        return base_url in self._told
+
+    def tell(self, base_url: str, api: Api, models: Mapping[str, dict[str, Any]]) -> None:
+        """Fill the records of an address with what its list of models tells: fields by model. None if it is empty."""
+        if models:
+            self._told.add(base_url)
+        for model, fields in models.items():
+            told = {**fields, **self._configured.get((base_url, model), {})}
+            self._records[base_url, model] = msgspec.structs.replace(self.of(base_url, model, api), **told)
 
     def refuse(self, base_url: str, model: str, field: str) -> None:
-        """Remember that this field is refused."""
+        """Remember that this field is refused: the output limit goes by its other name, others are left out."""
         record = self.of(base_url, model)
-        self._records[base_url, model] = msgspec.structs.replace(record, refused=record.refused | {field})
+        if field == "max_completion_tokens" and record.api == "chat":
+            changed = msgspec.structs.replace(record, max_tokens_field="max_tokens")
+        else:
+            changed = msgspec.structs.replace(record, refused=record.refused | {field})
+        self._records[base_url, model] = changed
+
+    def move(self, base_url: str, model: str, api: Api) -> None:
+        """Remember that the model is to be spoken to in this wire format."""
+        record = msgspec.structs.replace(self.of(base_url, model), api=api, responses_for_effort=False)
+        self._records[base_url, model] = record
 
 
-def refused_field(message: str, param: str, sent: frozenset[str]) -> str | None:
-    """The droppable field, among those sent, that a provider's refusal names; None if it names none."""
-    if param in _DROPPABLE and param in sent:
+def refused_field(message: str, param: str, droppable: tuple[str, ...], body: bytes) -> str | None:
+    """The droppable field, among those the body holds, that a provider's refusal names; None if it names none."""
+    sent = [field for field in droppable if f'"{field}":'.encode() in body]
+    if param in sent:
         return param
-    for field in _DROPPABLE:
-        if field in sent and re.search(rf"\b{field}\b", message):
-            return field
-    return None
+    return next((field for field in sent if re.search(rf"\b{field}\b", message)), None)
 
 
-def _by_name(model: str) -> Capability:
+def _by_name(base_url: str, model: str, api: Api) -> Capability:
     name = model.lower()
+    if api == "messages":
+        return _messages_model(name)
+    is_openai = base_url.startswith(_OPENAI_URL)
+    if api == "responses" or (is_openai and _TOOLS_IN_RESPONSES_ONLY.search(name)):
+        return Capability(api="responses", sampling=not _NO_EFFORT_WITH_TOOLS.search(name))
     if "deepseek" in name:
         return Capability(replay=frozenset({"reasoning_content"}))
     if "gemini" in name:
         return Capability(replay=frozenset({"thought_signature"}))
-    return Capability(effort_with_tools="none" if _NO_EFFORT_WITH_TOOLS.search(name) else None)
+    if _NO_EFFORT_WITH_TOOLS.search(name):
+        return Capability(effort_with_tools="none", responses_for_effort=is_openai)
+    return Capability()
+
+
+def _messages_model(name: str) -> Capability:
+    """Sampling is refused at any value since API version 2026-10-21 (facts/providers.md, section 2)."""
+    if _ALWAYS_THINKS.search(name):
+        return Capability(api="messages", sampling=False, thinking_off="impossible", forced_call="never")
+    if _THINKS_BETWEEN_TOOLS.search(name):
+        return Capability(api="messages", sampling=False, thinking_off="between_tools", forced_call="never")
+    off: Literal["disabled", "omit"] = "disabled" if _THINKS_UNLESS_TOLD.search(name) else "omit"
+    return Capability(api="messages", sampling=False, thinking_off=off, forced_call="thinking_off")

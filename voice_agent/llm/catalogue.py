@@ -1,36 +1,45 @@
 """From a model's name in an agent's definition to the model itself."""
 
-from urllib.parse import urlsplit
-
 from voice_agent.clock import Clock
 from voice_agent.config import Settings
 from voice_agent.llm.base import Model, ModelError
 from voice_agent.llm.capabilities import Capabilities
-from voice_agent.llm.provider import OpenAICompatible
+from voice_agent.llm.provider import ProviderModel
+from voice_agent.llm.providers import fault_of, key_of, read_providers
 from voice_agent.llm.simulated.answer import Pace
 from voice_agent.llm.simulated.model import SimulatedModel
-from voice_agent.llm.wire import Endpoint, Http, Pool
+from voice_agent.llm.wire import Http, Pool
 
 
 class Catalogue:
-    """The models that the settings allow. One connection pool per provider and key; capability records are shared."""
+    """The models that the settings allow. One connection pool per provider and key; capability records are shared.
+
+    Raises ConfigError if the file of providers is wrong.
+    """
 
     def __init__(self, settings: Settings, clock: Clock, http: Http) -> None:
         self._settings = settings
         self._clock = clock
         self._capabilities = Capabilities()
-        self._openai = Pool(http, Endpoint("openai", settings.openai_base_url, settings.openai_api_key))
+        self._providers = read_providers(settings)
+        self._pools: dict[str, Pool] = {}
+        for name, provider in self._providers.items():
+            endpoint = provider.endpoint(name, key_of(provider, settings))
+            self._pools[name] = Pool(http, endpoint)
+            for model, fields in provider.models.items():
+                self._capabilities.configure(endpoint.base_url, model, fields)
 
     def check(self, name: str) -> str | None:
         """Why there is no such model (which setting is missing or wrong), or None if it can be opened."""
         if name == "simulated":
             return None
         provider, _, model = name.partition("/")
-        if provider != "openai":
-            return f"there is no model provider {provider!r}: known are openai/NAME and simulated"
+        if provider not in self._providers:
+            known = ", ".join(f"{known}/NAME" for known in self._providers)
+            return f"there is no model provider {provider!r}: known are {known} and simulated"
         if not model:
-            return "openai/NAME: the model's name is missing"
-        return _key_fault(name, self._settings.openai_api_key) or _url_fault(self._settings.openai_base_url)
+            return f"{provider}/NAME: the model's name is missing"
+        return fault_of(name, self._providers[provider], self._pools[provider].endpoint.key)
 
     def open(self, name: str) -> Model:
         """The model of that name. Raises ModelError with what `check` says."""
@@ -40,21 +49,5 @@ class Catalogue:
         if name == "simulated":
             pace = Pace(self._settings.simulated_first_token_ms, self._settings.simulated_token_ms)
             return SimulatedModel(pace, self._clock)
-        return OpenAICompatible(self._openai, name, name.partition("/")[2], self._capabilities)
-
-
-def _key_fault(name: str, key: str | None) -> str | None:
-    if not key:
-        return f"{name} needs an API key: set OPENAI_API_KEY (any text for a server that asks for none)"
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        return "OPENAI_API_KEY holds a character that no key has (a space, a line break, a letter outside ASCII)"
-    return None
-
-
-def _url_fault(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        is_http = False
-    return None if is_http else "OPENAI_BASE_URL is no http or https URL"
+        provider, _, model = name.partition("/")
+        return ProviderModel(self._pools[provider], name, model, self._capabilities)

@@ -1,19 +1,26 @@
-"""A model behind a Chat Completions address: OpenAI's own, Azure's, or any compatible server's."""
+"""A model at a provider's address, in whichever wire format it takes: ask, stream, and learn from refusals."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from voice_agent.events import ModelEvent
-from voice_agent.llm import faults
-from voice_agent.llm.capabilities import Capabilities, refused_field
-from voice_agent.llm.chat_completions.request import chat_fields
-from voice_agent.llm.chat_completions.stream import ChatDecoder
+from voice_agent.llm import chat_completions, faults
+from voice_agent.llm.base import WireFormat
+from voice_agent.llm.capabilities import Api, Capabilities, refused_field
+from voice_agent.llm.faults import ProviderError
+from voice_agent.llm.model_list import read_models
 from voice_agent.llm.wire import Pool, Reply, WireError
 from voice_agent.messages import ModelRequest
 
+FORMATS: Mapping[Api, WireFormat] = {
+    "chat": chat_completions.FORMAT,
+}
+_ABOUT_REASONING = re.compile(r"thinking|signature|reasoning|encrypted", re.IGNORECASE)
 
-class OpenAICompatible:
+
+class ProviderModel:
     """One model of one provider.
 
     `name` is what the product calls it ("openai/gpt-6-luna"), `wire_model` what the provider calls it.
@@ -26,38 +33,59 @@ class OpenAICompatible:
         self._capabilities = capabilities
 
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
-        """See `Model.reply`. A field that the provider refuses by name is left out from then on, and asked again."""
+        """See `Model.reply`. What the provider refuses by name is left out from then on, and asked again."""
+        asking: ModelRequest | None = request
         try:
-            while await self._attempt(request, emit):
-                pass
+            while asking is not None:
+                asking = await self._attempt(asking, emit)
         except WireError as fault:
             emit(faults.unreachable(self._pool.endpoint.provider, str(fault)))
 
     async def warm(self) -> None:
-        """See `Model.warm`."""
-        await self._pool.warm()
-
-    async def _attempt(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> bool:
-        """Whether another attempt is worth it: nothing was emitted and one field fewer will be sent."""
+        """See `Model.warm`. The GET that opens the connection is the provider's list of models: it tells of them."""
         endpoint = self._pool.endpoint
-        record = self._capabilities.of(endpoint.base_url, self._wire_model)
-        fields = chat_fields(request, self._wire_model, self._name, record)
-        async with self._pool.post("/chat/completions", msgspec.json.encode(fields)) as reply:
+        wire = FORMATS[endpoint.api]
+        listed = await self._pool.warm(wire.models, wire.headers)
+        if not self._capabilities.told(endpoint.base_url):
+            self._capabilities.tell(endpoint.base_url, endpoint.api, read_models(listed))
+
+    async def _attempt(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> ModelRequest | None:
+        """The request to try again with, if that is worth it: nothing was emitted and something fewer will be sent."""
+        endpoint = self._pool.endpoint
+        record = self._capabilities.of(endpoint.base_url, self._wire_model, endpoint.api)
+        wire = FORMATS[record.api_for(request)]
+        body = msgspec.json.encode(wire.fields(request, self._wire_model, self._name, record))
+        async with self._pool.post(wire.path, body, wire.headers) as reply:
             if reply.status == 200:
-                await self._stream(reply, emit)
-                return False
+                await self._stream(wire, reply, emit)
+                return None
             error = faults.read_body(await reply.read_refusal())
             if reply.status in (400, 422):
-                field = refused_field(error.message, error.param, frozenset(fields))
-                if field is not None:
-                    self._capabilities.refuse(endpoint.base_url, self._wire_model, field)
-                    return True
+                again = self._learn(wire, request, body, error)
+                if again is not None:
+                    return again
             emit(faults.http_fault(endpoint.provider, reply.status, error, endpoint.key))
-            return False
+            return None
 
-    async def _stream(self, reply: Reply, emit: Callable[[ModelEvent], None]) -> None:
+    def _learn(self, wire: WireFormat, request: ModelRequest, body: bytes, error: ProviderError) -> ModelRequest | None:
+        """The request to try again with, after what this refusal taught; None if it taught nothing."""
+        where = (self._pool.endpoint.base_url, self._wire_model)
+        if wire is not FORMATS.get("responses") and "/v1/responses" in error.message:
+            self._capabilities.move(*where, "responses")
+            return request
+        field = refused_field(error.message, error.param, wire.droppable, body)
+        if field is not None:
+            self._capabilities.refuse(*where, field)
+            return request
+        if _ABOUT_REASONING.search(error.message) and any(message.opaque for message in request.turn):
+            # Replayed reasoning that the provider will not have: without any of it, every provider goes on.
+            bare = tuple(msgspec.structs.replace(message, opaque=()) for message in request.turn)
+            return msgspec.structs.replace(request, turn=bare)
+        return None
+
+    async def _stream(self, wire: WireFormat, reply: Reply, emit: Callable[[ModelEvent], None]) -> None:
         endpoint = self._pool.endpoint
-        decoder = ChatDecoder(self._name, endpoint.provider, endpoint.key)
+        decoder = wire.decoder(self._name, endpoint.provider, endpoint.key)
         while not decoder.finished:
             try:
                 chunk = await reply.read()

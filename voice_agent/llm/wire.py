@@ -12,6 +12,8 @@ from typing import Any, Literal, Self
 import aiohttp
 import msgspec
 
+from voice_agent.llm.capabilities import Api
+
 _CONNECT_S = 5.0
 _KEEPALIVE_S = 120.0
 _WARM_S = 10.0
@@ -23,14 +25,21 @@ class WireError(Exception):
     """No answer, or none to its end; the message says why in a few words, without an address."""
 
 
+Auth = Literal["bearer", "api-key", "x-api-key"]
+
+
 class Endpoint(msgspec.Struct, frozen=True):
-    """Where a provider listens and how it is told who asks. Azure: a deployment's URL, `api-key` and a query."""
+    """Where a provider listens, what it speaks by default, and how it is told who asks.
+
+    Azure: a deployment's URL, `api-key` and a query.
+    """
 
     provider: str
     base_url: str
     key: str | None = None
-    auth: Literal["bearer", "api-key"] = "bearer"
+    auth: Auth = "bearer"
     query: tuple[tuple[str, str], ...] = ()
+    api: Api = "chat"
 
     def __repr__(self) -> str:
         """Without the key: this ends up in logs."""
@@ -40,7 +49,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         """The headers of every request."""
         if self.key is None:
             return {}
-        return {"Authorization": f"Bearer {self.key}"} if self.auth == "bearer" else {"api-key": self.key}
+        return {"Authorization": f"Bearer {self.key}"} if self.auth == "bearer" else {self.auth: self.key}
 
 
 class Http:
@@ -75,11 +84,12 @@ class Http:
                 raise
         return await self._fresh.post(url, **sending)
 
-    async def get(self, url: str, headers: Mapping[str, str]) -> None:
-        """Read a resource to its end on a kept connection, whatever its status."""
+    async def get(self, url: str, headers: Mapping[str, str]) -> bytes:
+        """A resource read to its end on a kept connection; `b""` if its status is not 200."""
         timeout = aiohttp.ClientTimeout(total=_WARM_S)
         async with self._kept.get(url, headers=headers, timeout=timeout, allow_redirects=False) as response:
-            await response.read()
+            body = await response.read()
+            return body if response.status == 200 else b""
 
 
 class Reply:
@@ -123,14 +133,14 @@ class Pool:
         self.endpoint = endpoint
 
     @contextlib.asynccontextmanager
-    async def post(self, path: str, body: bytes) -> AsyncIterator[Reply]:
-        """Send JSON. Leaving the block, or being cancelled in it, closes the connection unless it was read to its end.
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str] = {}) -> AsyncIterator[Reply]:
+        """Send JSON, with `headers` beside the endpoint's. Raises WireError if no answer came.
 
-        Raises WireError if no answer came.
+        Leaving the block, or being cancelled in it, closes the connection unless it was read to its end.
         """
-        headers = {"Content-Type": "application/json", **self._headers}
+        sent = {"Content-Type": "application/json", **self._headers, **headers}
         try:
-            response = await self._http.post(self._url(path), body, headers)
+            response = await self._http.post(self._url(path), body, sent)
         except (aiohttp.ClientError, OSError) as fault:
             raise WireError(_why(fault)) from fault
         try:
@@ -138,14 +148,15 @@ class Pool:
         finally:
             response.close()
 
-    async def warm(self) -> None:
-        """Have a connection open by a GET that costs no token; one at a time. Faults are silent."""
+    async def warm(self, path: str, headers: Mapping[str, str] = {}) -> bytes:
+        """Have a connection open by a GET that costs no token, one at a time; what it answered. Faults are silent."""
         if self._warming:
-            return
+            return b""
         self._warming = True
         try:
             with contextlib.suppress(aiohttp.ClientError, OSError):
-                await self._http.get(self._url("/models"), self._headers)
+                return await self._http.get(self._url(path), {**self._headers, **headers})
+            return b""
         finally:
             self._warming = False
 

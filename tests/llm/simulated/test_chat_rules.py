@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from voice_agent.llm.simulated.chat_rules import Refused, read_request
+from voice_agent.llm.simulated.chat_rules import read_request
+from voice_agent.llm.simulated.request import Refused
 
 USER = {"role": "user", "content": "hi"}
 CALL = {"id": "a", "type": "function", "function": {"name": "look", "arguments": "{}"}}

@@ -17,6 +17,7 @@ from voice_agent.llm.capabilities import Capability
 from voice_agent.llm.chat_completions.request import chat_fields
 from voice_agent.llm.chat_completions.stream import ChatDecoder
 from voice_agent.llm.simulated.answer import Pace, answer, paced
+from voice_agent.llm.simulated.chat_completions import CHAT_COMPLETIONS
 from voice_agent.messages import ModelRequest
 
 _NAME = "simulated"
@@ -31,7 +32,7 @@ class SimulatedModel:
 
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
         """See `Model.reply`."""
-        given = answer(msgspec.json.encode(chat_fields(request, _NAME, _NAME, Capability())))
+        given = answer(msgspec.json.encode(chat_fields(request, _NAME, _NAME, Capability())), CHAT_COMPLETIONS)
         if given.status != 200:
             emit(faults.http_fault(_NAME, given.status, faults.read_body(given.tail), None))
             return

@@ -4,12 +4,13 @@
 |---|---|
 | `!say WORDS` | says these words |
 | `!tokens N` | says N tokens: tok1 tok2 … |
+| `!stamps N` | says N tokens: the monotonic microsecond at which each leaves; the first: request's arrival `>` leave |
 | `!call NAME {json}` | calls the tool with these arguments, as they stand (none: `{}`); again: parallel calls |
 | `!think WORDS` | reasons, before anything else |
 | `!then …` | what follows belongs to the reply after this one's tool results |
-| `!fault 401`, `404`, `429`, `500` | answers with this HTTP status |
+| `!fault 401`, `404`, `429`, `500`, `529` | answers with this HTTP status |
 | `!fault cut`, `stall`, `malformed` | half of the reply, then a lost connection, silence, or a chunk that is no JSON |
-| `!fault length`, `content_filter` | half of the reply, then a clean end for this reason |
+| `!fault length`, `content_filter`, `refusal` | half of the reply, then a clean end for this reason |
 | `!fault empty` | ends without a word |
 | `!fault nonsse` | answers a streaming request with one JSON document |
 | `!first_token_ms N`, `!token_ms N` | its own pace for this reply |
@@ -23,10 +24,13 @@ from typing import Literal, get_args
 import msgspec
 
 Fault = Literal[
-    "401", "404", "429", "500", "cut", "stall", "malformed", "length", "content_filter", "empty", "nonsse"
+    "401", "404", "429", "500", "529", "cut", "stall", "malformed", "length", "content_filter", "refusal", "empty",
+    "nonsse",
 ]  # fmt: skip
 _FAULTS: tuple[Fault, ...] = get_args(Fault)
-_DIRECTIVE = re.compile(r"(?:^|\s)!(say|tokens|call|think|then|fault|first_token_ms|token_ms)\b")
+_DIRECTIVE = re.compile(r"(?:^|\s)!(say|tokens|stamps|call|think|then|fault|first_token_ms|token_ms)\b")
+# What stands in a reply for a time stamp until it is sent: as long as the stamp.
+ARRIVED, LEFT = "@arrived@@@@@@@@", "@left@@@@@@@@@@@"
 _SOME_WORDS = "These are some words that the reply breaks off in before they come to their end."
 
 
@@ -87,6 +91,8 @@ def _script(directives: list[tuple[str, str]]) -> Script:
                 acts.append(Say(rest))
             case "tokens":
                 acts.append(Say(" ".join(f"tok{number}" for number in range(1, int(_number(rest)) + 1))))
+            case "stamps":
+                acts.append(Say(" ".join([f"{ARRIVED}>{LEFT}", *[LEFT] * (int(_number(rest)) - 1)])))
             case "call":
                 tool, _, arguments = rest.partition(" ")
                 acts.append(Call(tool, arguments.strip() or "{}"))

@@ -1,4 +1,4 @@
-"""The simulated model over HTTP, as a provider: Chat Completions, streamed or not, `/v1/models`, and its counters."""
+"""The simulated model over HTTP, as a provider: every wire format, streamed or not, `/v1/models`, and its counters."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from voice_agent.clock import Clock, SystemClock
-from voice_agent.llm.simulated.answer import Answer, Pace, answer, paced
+from voice_agent.llm.simulated.answer import Answer, Pace, SimulatedFormat, answer, paced
+from voice_agent.llm.simulated.chat_completions import CHAT_COMPLETIONS
+
+FORMATS = (CHAT_COMPLETIONS,)
 
 
 class _Counters:
@@ -68,9 +71,12 @@ def create_app(first_token_ms: float, token_ms: float) -> Starlette:
     """The server; a request's own directives may set another pace."""
     pace, clock, counters = Pace(first_token_ms, token_ms), SystemClock(), _Counters()
 
-    async def complete(request: Request) -> Response:
-        counters.requests += 1
-        return _PacedResponse(answer(await request.body()), pace, clock, counters)
+    def serves(wire: SimulatedFormat) -> Route:
+        async def reply(request: Request) -> Response:
+            counters.requests += 1
+            return _PacedResponse(answer(await request.body(), wire), pace, clock, counters)
+
+        return Route(wire.path, reply, methods=["POST"])
 
     async def models(_: Request) -> Response:
         return _json({"object": "list", "data": [{"id": "simulated", "object": "model", "created": 0}]})
@@ -80,7 +86,7 @@ def create_app(first_token_ms: float, token_ms: float) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/v1/chat/completions", complete, methods=["POST"]),
+            *map(serves, FORMATS),
             Route("/v1/models", models),
             Route("/stats", stats),
         ]

@@ -20,8 +20,8 @@ from typing import Any
 
 import msgspec
 
-from voice_agent.llm.simulated.chat_rules import ChatRequest
 from voice_agent.llm.simulated.facts import fit, read_facts, rewrite
+from voice_agent.llm.simulated.request import SimulatedRequest
 from voice_agent.llm.simulated.script import Act, Call, Say, Script, read_directives
 
 STORE, RETHINK, FINISH = "store_memories", "rethink_user_memory", "finish_rethinking_memory"
@@ -73,7 +73,7 @@ class _Scene(msgspec.Struct, frozen=True):
         return any(call.ok and call.name == name and label in (None, call.label) for call in self.made)
 
 
-def sleeptime_script(request: ChatRequest) -> Script | None:
+def sleeptime_script(request: SimulatedRequest) -> Script | None:
     """What the model does with a request of the sleeptime agent's; None if it is none."""
     scene = _scene(request) if STORE in request.tools and FINISH in request.tools else None
     if scene is None:
@@ -201,7 +201,7 @@ def _call(name: str, **arguments: Any) -> Call:
 # ---- reading the request ----
 
 
-def _scene(request: ChatRequest) -> _Scene | None:
+def _scene(request: SimulatedRequest) -> _Scene | None:
     opened = [place for place, message in enumerate(request.messages) if _COUNT.search(_text(message))]
     if not opened:
         return None

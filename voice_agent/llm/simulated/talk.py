@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from voice_agent.llm.simulated.arguments import fill_arguments
-from voice_agent.llm.simulated.chat_rules import ChatRequest
+from voice_agent.llm.simulated.request import SimulatedRequest
 from voice_agent.llm.simulated.script import Act, Call, Say, Script, read_directives
 from voice_agent.llm.simulated.sleeptime import sleeptime_script
 from voice_agent.prompt import UTTERANCE_FIELD
@@ -36,7 +36,7 @@ _TALE = (
 _ERROR = re.compile(r"\berror\b|\bfailed\b|\btimed out\b", re.IGNORECASE)
 
 
-def script_for(request: ChatRequest) -> Script:
+def script_for(request: SimulatedRequest) -> Script:
     """What the model does with this request: a pure function of it and of nothing else."""
     at_night = sleeptime_script(request)
     if at_night is not None:
@@ -48,7 +48,7 @@ def script_for(request: ChatRequest) -> Script:
     return msgspec.structs.replace(script, acts=acts)
 
 
-def _natural(request: ChatRequest, words: str, answered: tuple[dict[str, Any], ...]) -> list[Act]:
+def _natural(request: SimulatedRequest, words: str, answered: tuple[dict[str, Any], ...]) -> list[Act]:
     if answered and answered[-1]["role"] == "tool":
         return [Say(_about_results(answered))]
     calls_allowed = request.tool_choice != "none"

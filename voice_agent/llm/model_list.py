@@ -1,0 +1,55 @@
+"""What a provider's list of models tells of them, as fields of their capability records."""
+
+from typing import Any
+
+import msgspec
+
+
+def read_models(body: bytes) -> dict[str, dict[str, Any]]:
+    """Fields by model, from the answer to a GET of the list; models and fields of which it tells nothing are left out.
+
+    Anthropic tells output limit, context window and ways of thinking; vLLM (`max_model_len`), Groq (`context_window`)
+    and OpenRouter (`context_length`, `supported_parameters`) tell of theirs; OpenAI tells only names.
+    """
+    try:
+        listed = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return {}
+    models = listed.get("data") if isinstance(listed, dict) else None
+    told = {}
+    for model in models if isinstance(models, list) else ():
+        if isinstance(model, dict) and isinstance(model.get("id"), str) and (fields := _fields(model)):
+            told[model["id"]] = fields
+    return told
+
+
+def _fields(model: dict[str, Any]) -> dict[str, Any]:
+    numbers = {
+        "context_window": ("max_input_tokens", "max_model_len", "context_window", "context_length"),
+        "max_output": ("max_tokens", "max_completion_tokens"),
+    }
+    fields: dict[str, Any] = {}
+    for name, keys in numbers.items():
+        value = next((model[key] for key in keys if isinstance(model.get(key), int)), None)
+        if value is not None and value > 0:
+            fields[name] = value
+    takes = model.get("supported_parameters")
+    if isinstance(takes, list):
+        optional = {"temperature": "temperature", "tool_choice": "tool_choice", "reasoning": "reasoning_effort"}
+        fields["refused"] = frozenset(field for listed, field in optional.items() if listed not in takes)
+    if (off := _thinking_off(model)) is not None:
+        fields["thinking_off"] = off
+    return fields
+
+
+def _thinking_off(model: dict[str, Any]) -> str | None:
+    """How thinking is switched off, of models that say which ways they take and think unless told."""
+    capabilities = model.get("capabilities")
+    thinking = capabilities.get("thinking") if isinstance(capabilities, dict) else None
+    types = thinking.get("types") if isinstance(thinking, dict) else None
+    if not isinstance(types, dict):
+        return None
+    takes = {name for name, told in types.items() if isinstance(told, dict) and told.get("supported")}
+    if not takes:
+        return "omit"
+    return next((way for way in ("disabled", "between_tools") if way in takes), "impossible")

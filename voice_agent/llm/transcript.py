@@ -1,0 +1,56 @@
+"""A request's messages as every wire format needs them: each call with its result beside it, gaps filled."""
+
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from voice_agent.messages import Message, ModelRequest, Opaque, ToolCall
+from voice_agent.prompt import provider_text
+
+_NO_RESULT = "no result was recorded"
+_EMPTY_RESULT = "(empty)"
+
+
+class Result(NamedTuple):
+    """What a call gave, as the model reads it; never empty."""
+
+    call: ToolCall
+    text: str
+    failed: bool
+
+
+class Line(NamedTuple):
+    """One message that is no result: what it says (may be empty), its opaque parts to replay, its calls' results."""
+
+    message: Message
+    text: str
+    opaque: tuple[Opaque, ...]
+    results: tuple[Result, ...]
+    is_live: bool
+
+
+def lines(request: ModelRequest, maker: str) -> Iterator[Line]:
+    """The conversation, oldest first; linear in its length.
+
+    A result stands with its call wherever it was recorded, one per call and in call order: a history with a gap would
+    be refused in every turn to come. Opaque parts are those that `maker` made; where they are not `is_live` (of a turn
+    that is over), reasoning is not to go back (facts/providers.md, sections 1.5 and 2.5).
+    """
+    waiting: defaultdict[str | None, deque[Message]] = defaultdict(deque)
+    for message in (*request.history, *request.turn):
+        if message.role == "tool":
+            waiting[message.tool_call_id].append(message)
+    for is_live, messages in ((False, request.history), (True, request.turn)):
+        for message in messages:
+            if message.role == "tool":
+                continue
+            results = tuple(_result(call, waiting[call.id]) for call in message.tool_calls)
+            opaque = tuple(part for part in message.opaque if part.model == maker)
+            yield Line(message, provider_text(message), opaque, results, is_live)
+
+
+def _result(call: ToolCall, waiting: deque[Message]) -> Result:
+    if not waiting:
+        return Result(call, _NO_RESULT, failed=True)
+    message = waiting.popleft()
+    return Result(call, provider_text(message) or _EMPTY_RESULT, message.failed)
