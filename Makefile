@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run install test check soak retrieval bench-memory clean
+.PHONY: run install test check soak retrieval bench bench-memory clean
 
 run: install
 	@exec $(BIN)/voice-gateway serve
@@ -31,6 +31,10 @@ soak: $(VENV)/.installed-dev
 retrieval: $(VENV)/.installed-dev
 	@test -n "$(DATA)" || { echo "make retrieval DATA=FILE"; exit 2; }
 	@$(BIN)/python -m tests.retrieval $(DATA)
+
+# What the gateway adds to a simulated provider's latency on this machine, in a minute.
+bench: install
+	@$(BIN)/voice-gateway bench --self
 
 # Memory's figures on this machine (Linux), over stores in a temporary directory; fails if one is not what it should be.
 bench-memory: $(VENV)/.installed-dev

@@ -5,15 +5,15 @@ import gc
 import logging
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from socket import gethostname
 
 import uvicorn
-from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, Router, WebSocketRoute
+from starlette.types import ASGIApp
 
 from gateway import console
 from gateway.address import listen
@@ -21,6 +21,7 @@ from gateway.api.http import Services, build_api
 from gateway.auth import Doors, is_loopback, refuse_open_door
 from gateway.connection import SessionSocket
 from gateway.sessions import Collaborators, Sessions
+from gateway.websocket import Protocol
 from voice_agent.agent import Agent
 from voice_agent.clock import Clock, SystemClock
 from voice_agent.config import ConfigError, Settings
@@ -40,8 +41,11 @@ from voice_agent.tools.call import end_call
 from voice_agent.tools.demo import get_time, set_reminder
 from voice_agent.tools.memory import search_tool
 from voice_agent.tools.registry import ToolRegistry
+from voice_agent.tools.runner import Tool
 
 log = logging.getLogger(__name__)
+# Sessions make many short-lived objects and hardly a cycle: young ones are looked through less often than by default.
+_GC_THRESHOLDS = (20_000, 20, 20)
 
 DEMO = Agent(
     id="demo",
@@ -68,6 +72,7 @@ async def serve(settings: Settings) -> None:
             # What is alive now lives as long as the process: a full collection need not walk it again.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(*_GC_THRESHOLDS)
             server = build_server(settings, gateway.app)
             async with asyncio.TaskGroup() as tasks:
                 serving = tasks.create_task(server.serve(sockets=[bound]))
@@ -81,7 +86,16 @@ async def serve(settings: Settings) -> None:
 class Gateway:
     """The objects of one gateway process."""
 
-    def __init__(self, settings: Settings, connection: Connection, http: Http, owner: Owner, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        connection: Connection,
+        http: Http,
+        owner: Owner,
+        clock: Clock,
+        tools: Iterable[Tool] = (),
+    ) -> None:
+        """`tools` are known beside the product's own."""
         self._settings = settings
         self._clock = clock
         self._owner = owner
@@ -91,7 +105,7 @@ class Gateway:
         self._catalogue = Catalogue(settings, clock, http)
         self._memory = RedisMemory(connection)
         self._archives = Archives(self._memory, clock)
-        self._tools = ToolRegistry((search_tool(self._archives), get_time, set_reminder, end_call))
+        self._tools = ToolRegistry((search_tool(self._archives), get_time, set_reminder, end_call, *tools))
         self._telemetry = Telemetry(CollectorRegistry())
         self._conversations = Conversations(self._store, self._memory, self._archives.drop)
         self._sessions = Sessions(self._collaborators())
@@ -156,7 +170,7 @@ class Gateway:
             resume_s=self._settings.resume_s,
         )
 
-    def _build_app(self) -> FastAPI:
+    def _build_app(self) -> Router:
         services = Services(
             directory=self._directory,
             conversations=self._store,
@@ -170,11 +184,13 @@ class Gateway:
             render_metrics=self._telemetry.render,
             version=version("voice-agent-gateway"),
         )
-        app = build_api(services)
         socket = SessionSocket(self._sessions, self._doors, self._settings, self._clock, self._telemetry)
-        app.router.routes.append(WebSocketRoute("/v1/agents/{agent_id}/session", socket.serve))
-        app.router.routes.append(Route("/", console.page))
-        return app
+        # Sockets go past the API: each of its layers would be on the stack of every call, for as long as it lasts.
+        return Router([
+            WebSocketRoute("/v1/agents/{agent_id}/session", socket),
+            Route("/", console.page),
+            Mount("/", build_api(services)),
+        ])  # fmt: skip
 
 
 class _Server(uvicorn.Server):
@@ -185,14 +201,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def build_server(settings: Settings, app: FastAPI) -> uvicorn.Server:
+def build_server(settings: Settings, app: ASGIApp) -> uvicorn.Server:
     """The server that answers for the process: its limits are the settings', and signals are not its business."""
     config = uvicorn.Config(
         app,
         lifespan="off",
         log_config=None,
         access_log=False,
-        ws="websockets-sansio",
+        ws=Protocol,
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,
         server_header=False,

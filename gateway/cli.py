@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from gateway.bench.command import bench
+from gateway.probe import health
 from voice_agent import lifeline as lifelines
 from voice_agent import logs
 from voice_agent.clock import SystemClock
@@ -30,6 +32,8 @@ keys_app = typer.Typer(no_args_is_help=True, help="API keys: who may come in.")
 app.add_typer(keys_app, name="keys")
 jobs_app = typer.Typer(no_args_is_help=True, help="Sleeptime jobs that were given up: look, try again, drop.")
 app.add_typer(jobs_app, name="jobs")
+app.command()(bench)
+app.command()(health)
 
 T = TypeVar("T")
 Host = Annotated[str | None, typer.Option(help="Address to listen on (VOICE_HOST).", show_default="127.0.0.1")]
@@ -54,6 +58,7 @@ def main() -> None:
 
 def explain(fault: BaseException) -> tuple[str, int] | None:
     """What to say of a fault, and the exit code; None for one that is a bug and deserves its traceback."""
+    from gateway.bench.plan import BenchError
     from gateway.chat import ChatError
 
     match fault:
@@ -62,7 +67,7 @@ def explain(fault: BaseException) -> tuple[str, int] | None:
             return None if None in told else told[0]
         case ConfigError():
             return str(fault), 2
-        case StoreDown() | ChatError():
+        case StoreDown() | ChatError() | BenchError():
             return str(fault), 1
         case StoreError():  # a data directory or a server that cannot be used will not become usable by trying again
             return str(fault), 2
@@ -144,6 +149,7 @@ def simulate(
     port: Annotated[int, typer.Option(help="Port, 0 for a free one.", min=0, max=65535)] = 8081,
     first_token_ms: Annotated[float | None, typer.Option(help="Delay of the first token.", min=0)] = None,
     token_ms: Annotated[float | None, typer.Option(help="Delay between tokens.", min=0)] = None,
+    lifeline: Lifeline = None,
 ) -> None:
     """Serve the simulated model over HTTP, as OpenAI serves its Chat Completions."""
     import uvicorn
@@ -153,6 +159,8 @@ def simulate(
 
     settings = read_settings(simulated_first_token_ms=first_token_ms, simulated_token_ms=token_ms)
     logs.configure("simulate", settings.log_level)
+    if lifeline is not None:
+        lifelines.follow(lifeline)
     model = create_app(settings.simulated_first_token_ms, settings.simulated_token_ms)
     with listen(host, port) as bound:
         where = url_of(host, bound.getsockname()[1])

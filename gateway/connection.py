@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway import errors
@@ -13,6 +14,7 @@ from gateway.dialects.base import FrameError
 from gateway.errors import Gone, InvalidRequest, problem_response
 from gateway.outbox import MOST_WAITING, Outbox
 from gateway.sessions import LiveSession, Sessions
+from gateway.websocket import at_once
 from voice_agent import events as ev
 from voice_agent.agent import Fault
 from voice_agent.clock import Clock
@@ -47,8 +49,9 @@ class SessionSocket:
         self._clock = clock
         self._telemetry = telemetry
 
-    async def serve(self, socket: WebSocket) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Admit, attach, converse; a refusal is an HTTP answer before the upgrade."""
+        socket = WebSocket(scope, receive, send)
         try:
             live, seq = await self._admit(socket)
         except Exception as fault:  # noqa: BLE001 - whatever it is, the table says what the client is told
@@ -90,14 +93,13 @@ class SessionSocket:
         return await self._sessions.open(agent, user), None
 
     async def _converse(
-        self, socket: WebSocket, live: LiveSession, missed: list[str] | None, fenced: asyncio.Event
+        self, socket: WebSocket, live: LiveSession, missed: list[str] | None, fenced: asyncio.Future[None]
     ) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write(socket, live, missed))
-                tasks.create_task(self._read(socket, live))
-                tasks.create_task(_watch(fenced, errors.CLOSE_FENCED, "taken over by a newer connection"))
-                tasks.create_task(_watch_reader(live.outbox))
+                tasks.create_task(_watch(fenced, live.outbox))
+                await self._read(socket, live)
         except* _Closing as closing:
             first = closing.exceptions[0]
             if isinstance(first, _Closing) and first.code is not None:
@@ -115,8 +117,16 @@ class SessionSocket:
         }))  # fmt: skip
         for frame in missed or ():
             await self._send(socket, frame)
+        protocol = at_once(socket)
+
+        def offer(item: ev.TurnEvent | str) -> bool:
+            if protocol is None or not protocol.ready or isinstance(item, ev.SessionEnded):
+                return False
+            protocol.send_text(item if isinstance(item, str) else live.replay.record(item))
+            return True
+
         while live.ended is None:
-            item = await live.outbox.get()
+            item = await live.outbox.get(offer)
             if isinstance(item, ev.SessionEnded):
                 live.ended = item.reason
             await self._send(socket, item if isinstance(item, str) else live.replay.record(item))
@@ -170,17 +180,17 @@ class SessionSocket:
                 self._telemetry.barge_in_seconds(self._clock.now() - started)
 
 
-async def _watch(happened: asyncio.Event, code: int, reason: str) -> None:
-    await happened.wait()
-    raise _Closing(code, reason)
+async def _watch(fenced: asyncio.Future[None], outbox: Outbox) -> None:
+    """Close for a newer connection, or because the client reads too slowly.
 
-
-async def _watch_reader(outbox: Outbox) -> None:
-    """A provider may answer in one breath: a reader is slow only if it takes nothing, or falls behind without end."""
+    A provider may answer in one breath: a reader is slow only if it takes nothing, or falls behind without end.
+    """
     while True:
-        await outbox.overflowing.wait()
+        await outbox.overflowing.wait()  # set when it is fenced, too
         taken = outbox.taken
-        await asyncio.sleep(SLOW_S)
+        await asyncio.wait((fenced,), timeout=SLOW_S)
+        if fenced.done():
+            raise _Closing(errors.CLOSE_FENCED, "taken over by a newer connection")
         if outbox.taken == taken or outbox.waiting > _MOST_BEHIND:
             raise _Closing(errors.CLOSE_SLOW_READER, "reader too slow")
         if outbox.waiting < MOST_WAITING:

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from voice_agent import events as ev
 
 MOST_WAITING = 1024
+Offer = Callable[[ev.TurnEvent | str], bool]
 
 
 class Outbox:
     """A session's `Sink`. One reader, the connection's writer, takes events with `get`; with no client they wait.
+
+    An event that comes while the reader waits is offered to it in the same call, so that it can leave at once.
 
     `observe` sees every event as it is emitted. `overflowing` is set when 1,024 events more wait than did when the
     client attached; whether the client reads too slowly shows in `taken`, the count of those that left.
@@ -22,6 +25,7 @@ class Outbox:
         self._observe = observe
         self.overflowing = asyncio.Event()
         self._most = MOST_WAITING
+        self._offer: Offer | None = None
         self.taken = 0
 
     @property
@@ -56,15 +60,26 @@ class Outbox:
         self._events = kept
         return recalled
 
-    async def get(self) -> ev.TurnEvent | str:
-        """The next event or answer; nothing is lost if this is cancelled."""
+    async def get(self, offer: Offer = lambda _: False) -> ev.TurnEvent | str:
+        """The next event or answer that `offer` does not take; nothing is lost if this is cancelled.
+
+        While nothing waits, each that comes is given to `offer`, which says whether it has sent it.
+        """
         while not self._events:
             self._filled.clear()
-            await self._filled.wait()
+            self._offer = offer
+            try:
+                await self._filled.wait()
+            finally:
+                self._offer = None
         self.taken += 1
         return self._events.popleft()
 
     def _put(self, item: ev.TurnEvent | str) -> None:
+        # Once something waits, all that comes after it does, until the reader has taken it.
+        if self._offer is not None and not self._events and self._offer(item):
+            self.taken += 1
+            return
         self._events.append(item)
         self._filled.set()
         if len(self._events) > self._most:

@@ -41,7 +41,7 @@ class LiveSession:
         self.agent_id = agent_id
         self.replay = Replay(native.encode)
         self.resume_token = secrets.token_urlsafe(24)
-        self.fenced = asyncio.Event()
+        self.fenced: asyncio.Future[None] | None = None
         self.attaching = asyncio.Lock()
         self.expiry: asyncio.TimerHandle | None = None
         self.ended: str | None = None
@@ -143,10 +143,12 @@ class Sessions:
         return live
 
     @asynccontextmanager
-    async def attached(self, live: LiveSession) -> AsyncIterator[asyncio.Event]:
-        """Hold the session with one socket; yields an event that is set when a newer socket takes it over."""
-        live.fenced.set()
-        fenced = live.fenced = asyncio.Event()
+    async def attached(self, live: LiveSession) -> AsyncIterator[asyncio.Future[None]]:
+        """Hold the session with one socket; yields a future that is done when a newer socket takes it over."""
+        if live.fenced is not None:
+            live.fenced.set_result(None)
+        fenced = live.fenced = asyncio.get_running_loop().create_future()
+        fenced.add_done_callback(lambda _: live.outbox.overflowing.set())
         async with live.attaching:
             if live.expiry is not None:
                 live.expiry.cancel()

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,7 @@ from voice_agent.config import Settings
 from voice_agent.llm.wire import Http
 from voice_agent.store.base import Owner
 from voice_agent.store.connection import Connection
+from voice_agent.tools.runner import Tool
 
 # Nothing that the machine's environment says may reach a test; the lease is long so that no beat comes in between.
 _SETTINGS: dict[str, Any] = {
@@ -32,6 +33,8 @@ _SETTINGS: dict[str, Any] = {
     "api_key": None,
     "model": "simulated",
     "openai_api_key": None,
+    "anthropic_api_key": None,
+    "providers": None,
     "simulated_first_token_ms": 0,
     "simulated_token_ms": 0,
     "lease_ms": 600_000,
@@ -169,11 +172,14 @@ class Place:
 
 @asynccontextmanager
 async def gateway(
-    store: Connection | None = None, *, sndbuf: int | None = None, **settings: Any
+    store: Connection | None = None, *, sndbuf: int | None = None, tools: Iterable[Tool] = (), **settings: Any
 ) -> AsyncIterator[Place]:
-    """Run a gateway over `store`, or over the run's own, emptied. `sndbuf`: bytes the machine keeps for each caller."""
+    """Run a gateway over `store`, or over the run's own, emptied. `sndbuf`: bytes the machine keeps for each caller.
+
+    `tools` are known beside the product's own.
+    """
     if store is None:
-        async with fresh_store() as fresh, gateway(fresh, sndbuf=sndbuf, **settings) as place:
+        async with fresh_store() as fresh, gateway(fresh, sndbuf=sndbuf, tools=tools, **settings) as place:
             yield place
         return
     chosen = Settings(**(_SETTINGS | settings))
@@ -182,7 +188,7 @@ async def gateway(
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
         base = f"http://127.0.0.1:{bound.getsockname()[1]}"
         async with Http() as provider, aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
-            served = Gateway(chosen, store, provider, Owner(base, "1"), SystemClock())
+            served = Gateway(chosen, store, provider, Owner(base, "1"), SystemClock(), tools)
             await served.prepare()
             tasks.create_task(served.run())
             server = build_server(chosen, served.app)

@@ -166,7 +166,7 @@ async def test_a_token_with_wrong_claims_is_refused(claims: dict[str, object]) -
 async def test_a_token_with_a_wrong_signature_is_refused(algorithm: str) -> None:
     """Neither another secret nor another algorithm passes."""
     store = new_store()
-    secret = {"HS256": b"x" * 32, "HS512": (await store.secret()) * 2, "none": None}[algorithm]
+    secret = {"HS256": b"x" * 32, "HS512": (await store.secret()) * 2, "none": b""}[algorithm]
     claims = {"agent": "ann", "exp": 2_000_000_000, "aud": AUDIENCE}
     with pytest.raises(Unauthorized):
         await doors(store, api_key=ENV_KEY).admit(None, jwt.encode(claims, secret, algorithm=algorithm))

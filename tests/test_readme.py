@@ -26,7 +26,8 @@ def test_the_alphabets_are_listed_whole() -> None:
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
     """And no other is."""
-    rows = dict(re.findall(r"^\| `((?:VOICE|OPENAI|ANTHROPIC|REDIS)_[A-Z_]+)` \| (?:`([^`]*)`)? \|", README, re.MULTILINE))
+    row = r"^\| `((?:VOICE|OPENAI|ANTHROPIC|REDIS)_[A-Z_]+)` \| (?:`([^`]*)`)? \|"
+    rows = dict(re.findall(row, README, re.MULTILINE))
     settings = {
         str(field.validation_alias.choices[0]) if field.validation_alias else f"VOICE_{name.upper()}": field.default  # type: ignore[union-attr]
         for name, field in Settings.model_fields.items()

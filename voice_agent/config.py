@@ -73,6 +73,13 @@ def environment(name: str) -> str | None:
     return os.environ.get(name)  # noqa: TID251 - the one reader of the environment
 
 
+def inherited(**settings: str) -> dict[str, str]:
+    """What a child process inherits of the environment: all but the product's own settings, and these."""
+    ours = ("VOICE_", "REDIS_URL", "OPENAI_", "ANTHROPIC_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}  # noqa: TID251
+    return kept | settings
+
+
 def read_settings(**overrides: Any) -> Settings:
     """The environment's settings, with the command line's over them. Raises ConfigError naming every fault."""
     try:

@@ -1,6 +1,6 @@
 """The ledger of a turn's speech: what was generated, how much of it was sent, and how much the caller heard."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,8 +11,7 @@ SPEAKING_RATE = 15.0
 """Code points per second of synthesised speech: about 150 words a minute. Used where no better mark was given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """Where a piece of speech stands in the turn: the n-th assistant message, its text or the utterance of a call."""
 
     message: int
@@ -132,12 +131,14 @@ class Ledger:
         return self._sent if self._cut is None else self._cut
 
     def _heard_by_slot(self) -> dict[Slot, str]:
-        heard: dict[Slot, str] = {}
+        heard: dict[Slot, list[str]] = {}
         left = self._heard_chars
         for slot, text in self._pieces:
-            heard[slot] = heard.get(slot, "") + text[:left]
+            if slot not in heard:
+                heard[slot] = []
+            heard[slot].append(text if len(text) <= left else text[:left])
             left = max(0, left - len(text))
-        return heard
+        return {slot: "".join(texts) for slot, texts in heard.items()}
 
     def _offset(self, mark: Mark) -> int:
         if mark.chars is not None:

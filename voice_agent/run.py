@@ -83,12 +83,14 @@ class _Driver:
         self._decide(self._turn.begin)
 
     def feed(self, event: TurnInput) -> None:
-        self._decide(lambda now: self._turn.handle(event, now))
+        self._decide(self._turn.handle, event)
 
-    def _decide(self, decide: Callable[[float], list[Output]]) -> None:
+    def _decide(self, decide: Callable[..., list[Output]], *event: TurnInput) -> None:
         """Ask the turn, then act. A fault of our own ends the turn; it never ends the session."""
+        faultless = True
         try:
-            faultless = not [output for output in decide(self._clock.now()) if not self._performed(output)]
+            for output in decide(*event, self._clock.now()):
+                faultless = self._performed(output) and faultless
         except Exception:
             log.exception("turn %s cannot go on", self._turn.setup.turn_id)
             faultless = False
@@ -104,7 +106,10 @@ class _Driver:
 
     def _performed(self, output: Output) -> bool:
         try:
-            self._perform(output)
+            if isinstance(output, ev.Spoke):  # by far the most
+                self._listener.on_event(output)
+            else:
+                self._perform(output)
         except Exception:
             log.exception("turn %s: %s failed", self._turn.setup.turn_id, type(output).__name__)
             return False

@@ -19,7 +19,8 @@ class Stopwatch:
 
     def first(self, name: str, now: float) -> None:
         """Remember when something happened for the first time (`speech`, `reply`)."""
-        self._firsts.setdefault(name, _ms(now - self._started))
+        if name not in self._firsts:
+            self._firsts[name] = _ms(now - self._started)
 
     def read(self) -> Latency:
         """The parts so far; `gateway` is what was measured under that name."""

@@ -28,6 +28,7 @@ class Turn:
     def __init__(self, setup: TurnSetup, done: tuple[Message, ...] = ()) -> None:
         self.setup = setup
         self.state = State.THINKING
+        self._accepts = ACCEPTS[State.THINKING]
         self.ledger = Ledger()
         self.revision = setup.revision
         self.opening = setup.opening
@@ -58,7 +59,7 @@ class Turn:
         """Take an event. Late ones are dropped, ones that the state does not take raise IllegalEventError."""
         if self.state is State.ENDED:
             return []
-        if not isinstance(event, ACCEPTS[self.state]):
+        if not isinstance(event, self._accepts):
             raise IllegalEventError(f"{type(event).__name__} in state {self.state.name}")
         self._watch.lap("provider" if self.state is State.THINKING else self._step.waits_for, now)
         match event:
@@ -263,7 +264,7 @@ class Turn:
     def _enter(self, state: State) -> None:
         if state is not self.state and state not in LEADS_TO[self.state]:
             raise IllegalEventError(f"{self.state.name} does not lead to {state.name}")
-        self.state = state
+        self.state, self._accepts = state, ACCEPTS[state]
 
     @property
     def _is_last_step(self) -> bool:

@@ -21,8 +21,9 @@ class IllegalEventError(Exception):
 TurnInput = ev.ModelEvent | ev.UserSpoke | ev.UserInterrupted | ev.PlaybackMoved | ev.ToolReturned | ev.UserLeft
 
 _ALWAYS = (ev.UserSpoke, ev.UserInterrupted, ev.PlaybackMoved, ev.UserLeft, ev.ToolReturned)
+# The most frequent come first: a token passes through here.
 ACCEPTS: dict[State, tuple[type, ...]] = {
-    State.THINKING: (*_ALWAYS, ev.TextDelta, ev.ToolCallDelta, Opaque, ev.ModelFinished, ev.ModelFailed),
+    State.THINKING: (ev.TextDelta, ev.ToolCallDelta, Opaque, ev.ModelFinished, ev.ModelFailed, *_ALWAYS),
     State.ACTING: _ALWAYS,
     State.ENDED: (),
 }

@@ -65,6 +65,31 @@ def test_lists_fill_a_record_and_configuration_has_the_last_word() -> None:
     assert capabilities.of("u", "n").max_output == 3
 
 
+def test_a_refusal_outlives_a_list_that_comes_late() -> None:
+    """The first request may be quicker than the list, and what it taught holds."""
+    capabilities = Capabilities()
+    capabilities.refuse("u", "m", "temperature")
+    capabilities.tell("u", "chat", {"m": {"refused": frozenset({"tool_choice"}), "max_output": 9}})
+    record = capabilities.of("u", "m")
+    assert record.refused == {"temperature", "tool_choice"}
+    assert record.max_output == 9
+
+
+def test_wire_formats_of_one_address_have_records_of_their_own() -> None:
+    """What one refuses says nothing of the other, and a move of one leaves the other where it is."""
+    capabilities = Capabilities()
+    capabilities.configure("u", "m", {"context_window": 7}, "responses")
+    capabilities.tell("u", "responses", {"m": {"max_output": 9}})
+    capabilities.refuse("u", "m", "temperature", "responses")
+    capabilities.move("u", "m", "responses", "messages")
+    assert capabilities.of("u", "m") == Capability()
+    assert (capabilities.told("u", "responses"), capabilities.told("u")) == (True, False)
+    record = capabilities.of("u", "m", "responses")
+    assert (record.api, record.context_window, record.max_output) == ("responses", 7, 9)
+    assert record.refused == {"temperature"}
+    assert capabilities.of("u", "m", "messages").api == "responses"
+
+
 @pytest.mark.parametrize(
     ("model", "effort"),
     [("gpt-5.4", "none"), ("gpt-5.6-mini", "none"), ("gpt-5.10", None), ("gpt-4o", None), ("my-gpt-6", None)],
@@ -106,6 +131,7 @@ def test_a_request_goes_where_its_model_takes_it(
         ("claude-opus-5", "disabled", "thinking_off"),
         ("claude-opus-4-8", "omit", "thinking_off"),
         ("claude-haiku-4-5", "omit", "thinking_off"),
+        ("anthropic/claude-opus-5.5", "impossible", "never"),
     ],
 )
 def test_messages_models_by_name(model: str, thinking_off: str, forced_call: str) -> None:
@@ -113,3 +139,14 @@ def test_messages_models_by_name(model: str, thinking_off: str, forced_call: str
     record = Capabilities().of("u", model, "messages")
     assert (record.api, record.sampling) == ("messages", False)
     assert (record.thinking_off, record.forced_call) == (thinking_off, forced_call)
+
+
+def test_a_list_does_not_make_a_silent_model_think() -> None:
+    """That a model can be told not to think does not mean that it thinks untold; configuration has the last word."""
+    capabilities = Capabilities()
+    capabilities.configure("u", "claude-opus-4-7", {"thinking_off": "disabled"}, "messages")
+    told = {"thinking_off": "disabled"}
+    names = ("claude-opus-4-8", "claude-haiku-5-5", "claude-next", "claude-opus-4-7")
+    capabilities.tell("u", "messages", dict.fromkeys(names, told))
+    ways = [capabilities.of("u", name, "messages").thinking_off for name in names]
+    assert ways == ["omit", "disabled", "disabled", "disabled"]

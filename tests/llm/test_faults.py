@@ -47,7 +47,9 @@ def test_body_that_is_no_json() -> None:
         (429, ProviderError("slow"), "p limits the rate of requests (HTTP 429)", True),
         (429, ProviderError("x", "insufficient_quota"), "p says that the account has no credit left (HTTP 429)", False),
         (503, ProviderError(), "p has a fault of its own (HTTP 503)", True),
-        (529, ProviderError(), "p has a fault of its own (HTTP 529)", True),
+        (503, ProviderError("x", "server_is_overloaded"), "p is overloaded (HTTP 503)", True),
+        (503, ProviderError("Overloaded"), "p is overloaded (HTTP 503)", True),
+        (529, ProviderError("Overloaded", "", "overloaded_error"), "p is overloaded (HTTP 529)", True),
     ],
 )
 def test_statuses(status: int, error: ProviderError, text: str, retryable: bool) -> None:
@@ -63,6 +65,22 @@ def test_nothing_like_a_key_is_quoted(leak: str) -> None:
     failure = faults.http_fault("p", 400, ProviderError(f"wrong key {leak}, sorry"), "k3y")
     assert leak not in failure.error
     assert failure.error.startswith("p refused the request (HTTP 400): wrong key ***")
+
+
+@pytest.mark.parametrize(
+    ("kind", "retryable"), [("overloaded_error", True), ("api_error", True), ("not_found_error", False)]
+)
+def test_inside_a_stream(kind: str, retryable: bool) -> None:
+    """An error after HTTP 200 says whether trying again may help."""
+    failure = faults.stream_fault("p", ProviderError("Sorry", type=kind), None)
+    assert failure == ModelFailed("p failed in the middle of its reply: Sorry", retryable)
+
+
+def test_another_api() -> None:
+    """The words name what was expected and what to check."""
+    assert faults.foreign("p", "Chat Completions") == ModelFailed(
+        "p does not answer as Chat Completions does: check its address and its `api` setting"
+    )
 
 
 def test_long_messages_are_shortened() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_agent.llm.sse import SseDecoder
+from voice_agent.llm.sse import ReplyFrames, SseDecoder
 
 
 def decode(*pieces: bytes) -> list[bytes]:
@@ -55,3 +55,21 @@ def test_one_long_line_is_kept_in_pieces() -> None:
     for _ in range(200_000):
         assert decoder.feed(b"data: x") == []
     assert len(decoder.feed(b"\n\n")[0]) == 200_000 * 7 - 6
+
+
+@pytest.mark.parametrize("document", [b'{"a": 1}', b"[\n1]", b""])
+def test_a_document_is_kept_whole(document: bytes) -> None:
+    """A reply that is no stream gives no events and all of its bytes, but for the blank ones before it."""
+    frames = ReplyFrames()
+    for at in range(len(document)):
+        assert frames.feed(b" \n" * (at == 0) + document[at : at + 1]) == []
+    assert frames.close() == []
+    assert frames.document == document
+
+
+def test_a_stream_is_no_document() -> None:
+    """Blank bytes before a stream do not matter, and what it left unfinished comes at its end."""
+    frames = ReplyFrames()
+    assert [*frames.feed(b"\n"), *frames.feed(b"data: {a\n\nda"), *frames.feed(b"ta: b")] == [b"{a"]
+    assert frames.close() == [b"b"]
+    assert frames.document is None

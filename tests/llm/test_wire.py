@@ -5,15 +5,15 @@ import asyncio
 import pytest
 
 from tests.llm.rawserver import Connection, raw_server
-from voice_agent.llm.wire import Endpoint, Http, Pool, WireError
+from voice_agent.llm.http1 import WireError
+from voice_agent.llm.wire import Endpoint, Http, Pool
 
 
 async def read_all(pool: Pool) -> tuple[int, bytes]:
     """Status and body of one POST."""
     async with pool.post("/chat/completions", b"{}") as reply:
-        pieces = []
-        while piece := await reply.read():
-            pieces.append(piece)
+        pieces: list[bytes] = []
+        await reply.stream(lambda piece: bool(pieces.append(piece)))  # type: ignore[func-returns-value]
         return reply.status, b"".join(pieces)
 
 
@@ -88,9 +88,10 @@ async def test_body_that_breaks_off_is_a_fault() -> None:
         connection.send(b"half", length=8)
 
     async with raw_server(cut) as url, Http() as http, Pool(http, Endpoint("acme", url)).post("/x", b"{}") as reply:
-        assert await reply.read() == b"half"
+        pieces: list[bytes] = []
         with pytest.raises(WireError, match="the connection was lost"):
-            await reply.read()
+            await reply.stream(lambda piece: bool(pieces.append(piece)))  # type: ignore[func-returns-value]
+        assert pieces == [b"half"]
 
 
 @pytest.mark.parametrize("answers", [True, False])

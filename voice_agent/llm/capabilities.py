@@ -17,6 +17,7 @@ _TOOLS_IN_RESPONSES_ONLY = re.compile(r"(?:^|/)gpt-6(?:-astra|\.1-sol)")
 _ALWAYS_THINKS = re.compile(r"opus-5-5|(?:fable|mythos)-5")
 _THINKS_BETWEEN_TOOLS = re.compile(r"sonnet-5-5")
 _THINKS_UNLESS_TOLD = re.compile(r"haiku-5-5|opus-5|sonnet-5")
+_THINKS_WHEN_TOLD = re.compile(r"claude-3|(?:opus|sonnet|haiku)-4")
 _OPENAI_URL = "https://api.openai.com/"
 
 
@@ -51,52 +52,61 @@ class Capability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Capabilities:
-    """The records of this process, one per (base URL, model): the same name may take less at another address."""
+    """The records of this process: the same model may take less at another address, or in another wire format there.
+
+    `api` is everywhere what the provider speaks by default; `base_url` and `api` together are its address.
+    """
 
     def __init__(self) -> None:
-        self._records: dict[tuple[str, str], Capability] = {}
-        self._configured: dict[tuple[str, str], dict[str, Any]] = {}
-        self._told: set[str] = set()
+        self._records: dict[tuple[str, Api, str], Capability] = {}
+        self._configured: dict[tuple[str, Api, str], dict[str, Any]] = {}
+        self._told: set[tuple[str, Api]] = set()
 
     def of(self, base_url: str, model: str, api: Api = "chat") -> Capability:
-        """The record as it is known now; `api` is what the provider at this address speaks by default."""
-        record = self._records.get((base_url, model))
+        """The record as it is known now."""
+        where = (base_url, api, model)
+        record = self._records.get(where)
         if record is None:
             known = _by_name(base_url, model, api)
-            record = msgspec.structs.replace(known, **self._configured.get((base_url, model), {}))
-            self._records[base_url, model] = record
+            record = self._records[where] = msgspec.structs.replace(known, **self._configured.get(where, {}))
         return record
 
-    def configure(self, base_url: str, model: str, fields: dict[str, Any]) -> None:
+    def configure(self, base_url: str, model: str, fields: dict[str, Any], api: Api = "chat") -> None:
         """Set fields of a record by hand (as JSON has them): they win over name and list, and lose to a refusal."""
         record = msgspec.convert(fields, Capability)
-        self._configured[base_url, model] = {name: getattr(record, name) for name in fields}
+        self._configured[base_url, api, model] = {name: getattr(record, name) for name in fields}
 
-    def told(self, base_url: str) -> bool:
+    def told(self, base_url: str, api: Api = "chat") -> bool:
         """Whether the provider at this address has told of its models."""
-        return base_url in self._told
+        return (base_url, api) in self._told
 
     def tell(self, base_url: str, api: Api, models: Mapping[str, dict[str, Any]]) -> None:
         """Fill the records of an address with what its list of models tells: fields by model. None if it is empty."""
         if models:
-            self._told.add(base_url)
+            self._told.add((base_url, api))
         for model, fields in models.items():
-            told = {**fields, **self._configured.get((base_url, model), {})}
-            self._records[base_url, model] = msgspec.structs.replace(self.of(base_url, model, api), **told)
+            # A list tells which ways of thinking a model takes, and not that it does without when it is told nothing.
+            silent = "thinking_off" in fields and _THINKS_WHEN_TOLD.search(_plain(model))
+            known = {**fields, "thinking_off": "omit"} if silent else fields
+            told = {**known, **self._configured.get((base_url, api, model), {})}
+            record = self.of(base_url, model, api)
+            # A refusal that came before the list still holds.
+            told["refused"] = record.refused | told.get("refused", frozenset())
+            self._records[base_url, api, model] = msgspec.structs.replace(record, **told)
 
-    def refuse(self, base_url: str, model: str, field: str) -> None:
+    def refuse(self, base_url: str, model: str, field: str, api: Api = "chat") -> None:
         """Remember that this field is refused: the output limit goes by its other name, others are left out."""
-        record = self.of(base_url, model)
+        record = self.of(base_url, model, api)
         if field == "max_completion_tokens" and record.api == "chat":
             changed = msgspec.structs.replace(record, max_tokens_field="max_tokens")
         else:
             changed = msgspec.structs.replace(record, refused=record.refused | {field})
-        self._records[base_url, model] = changed
+        self._records[base_url, api, model] = changed
 
-    def move(self, base_url: str, model: str, api: Api) -> None:
-        """Remember that the model is to be spoken to in this wire format."""
-        record = msgspec.structs.replace(self.of(base_url, model), api=api, responses_for_effort=False)
-        self._records[base_url, model] = record
+    def move(self, base_url: str, model: str, to: Api, api: Api = "chat") -> None:
+        """Remember that the model is to be spoken to in another wire format."""
+        record = msgspec.structs.replace(self.of(base_url, model, api), api=to, responses_for_effort=False)
+        self._records[base_url, api, model] = record
 
 
 def refused_field(message: str, param: str, droppable: tuple[str, ...], body: bytes) -> str | None:
@@ -107,10 +117,15 @@ def refused_field(message: str, param: str, droppable: tuple[str, ...], body: by
     return next((field for field in sent if re.search(rf"\b{field}\b", message)), None)
 
 
+def _plain(model: str) -> str:
+    """The name as the rules know it: resellers write opus-5.5."""
+    return model.lower().replace(".", "-")
+
+
 def _by_name(base_url: str, model: str, api: Api) -> Capability:
     name = model.lower()
     if api == "messages":
-        return _messages_model(name)
+        return _messages_model(_plain(model))
     is_openai = base_url.startswith(_OPENAI_URL)
     if api == "responses" or (is_openai and _TOOLS_IN_RESPONSES_ONLY.search(name)):
         return Capability(api="responses", sampling=not _NO_EFFORT_WITH_TOOLS.search(name))

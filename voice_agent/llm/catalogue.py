@@ -27,7 +27,7 @@ class Catalogue:
             endpoint = provider.endpoint(name, key_of(provider, settings))
             self._pools[name] = Pool(http, endpoint)
             for model, fields in provider.models.items():
-                self._capabilities.configure(endpoint.base_url, model, fields)
+                self._capabilities.configure(endpoint.base_url, model, fields, provider.api)
 
     def check(self, name: str) -> str | None:
         """Why there is no such model (which setting is missing or wrong), or None if it can be opened."""

@@ -8,8 +8,9 @@ import msgspec
 from voice_agent.events import ModelFailed
 
 _FINAL_CODES = frozenset({
-    "billing_hard_limit_reached", "content_filter", "context_length_exceeded", "credit_balance_exhausted",
-    "insufficient_quota", "invalid_api_key", "invalid_request_error", "model_not_found",
+    "authentication_error", "billing_hard_limit_reached", "content_filter", "context_length_exceeded",
+    "credit_balance_exhausted", "insufficient_quota", "invalid_api_key", "invalid_prompt", "invalid_request_error",
+    "model_not_found", "not_found_error", "permission_error", "request_too_large",
 })  # fmt: skip
 _QUOTA = re.compile("quota|credit_balance|spend_limit|billing")
 _LIKE_A_KEY = re.compile(
@@ -67,6 +68,8 @@ def http_fault(provider: str, status: int, error: ProviderError, secret: str | N
         return ModelFailed(f"{provider} says that the account has no credit left (HTTP {status})")
     if status == 429:
         return ModelFailed(f"{provider} limits the rate of requests (HTTP 429)", retryable)
+    if status == 529 or (status == 503 and "overloaded" in f"{error.code} {error.type} {error.message}".lower()):
+        return ModelFailed(f"{provider} is overloaded (HTTP {status})", retryable)
     if status >= 500:
         return ModelFailed(f"{provider} has a fault of its own (HTTP {status})", retryable)
     what = "does not know the model or the address" if status == 404 else "refused the request"
@@ -91,6 +94,11 @@ def cut(provider: str) -> ModelFailed:
 def garbled(provider: str) -> ModelFailed:
     """The stream held something that is no reply."""
     return ModelFailed(f"{provider} sent something that is no reply", retryable=True)
+
+
+def foreign(provider: str, expected: str) -> ModelFailed:
+    """The reply is in the shape of another API than the one that was asked, such as "Anthropic Messages"."""
+    return ModelFailed(f"{provider} does not answer as {expected} does: check its address and its `api` setting")
 
 
 def unreachable(provider: str, why: str) -> ModelFailed:

@@ -13,7 +13,7 @@ def read_models(body: bytes) -> dict[str, dict[str, Any]]:
     """
     try:
         listed = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, or JSON without end
         return {}
     models = listed.get("data") if isinstance(listed, dict) else None
     told = {}
@@ -30,8 +30,8 @@ def _fields(model: dict[str, Any]) -> dict[str, Any]:
     }
     fields: dict[str, Any] = {}
     for name, keys in numbers.items():
-        value = next((model[key] for key in keys if isinstance(model.get(key), int)), None)
-        if value is not None and value > 0:
+        known = (value for key in keys if type(value := model.get(key)) is int and value > 0)  # True is no number
+        if (value := next(known, None)) is not None:
             fields[name] = value
     takes = model.get("supported_parameters")
     if isinstance(takes, list):

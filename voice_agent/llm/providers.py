@@ -1,9 +1,9 @@
 """The providers that can be asked: OpenAI and Anthropic, and those that a file of the user's names."""
 
+import re
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,6 +11,9 @@ import msgspec
 from voice_agent.config import ConfigError, Settings, environment
 from voice_agent.llm.capabilities import Api, Capability
 from voice_agent.llm.wire import Auth, Endpoint
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")  # as an agent's `model` may begin
+T = TypeVar("T")
 
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +40,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_providers(settings: Settings) -> dict[str, Provider]:
-    """The providers by name; a table of the file replaces a built-in one. Raises ConfigError naming file and field."""
+    """The providers by name; a table of the file replaces a built-in one. Raises ConfigError naming file and fields."""
     builtin = {
         "openai": Provider(url=settings.openai_base_url, key_env="OPENAI_API_KEY"),
         "anthropic": Provider(url=settings.anthropic_base_url, key_env="ANTHROPIC_API_KEY", api="messages"),
@@ -66,29 +69,54 @@ def fault_of(name: str, provider: Provider, key: str | None) -> str | None:
             return f"{name} needs an API key: set {source} (any text for a server that asks for none)"
         if not (key.isascii() and key.isprintable()) or " " in key:
             return f"{source} holds a character that no key has (a space, a line break, a letter outside ASCII)"
-    if not _is_http(provider.url):
-        setting = {"OPENAI_API_KEY": "OPENAI_BASE_URL", "ANTHROPIC_API_KEY": "ANTHROPIC_BASE_URL"}.get(source or "")
-        return f"{setting or 'the url of provider ' + name.partition('/')[0]} is no http or https URL"
-    return None
+    # The file's URLs were looked at when it was read: this one is of a built-in provider.
+    wrong = _url_fault(provider.url)
+    return f"{'ANTHROPIC' if provider.api == 'messages' else 'OPENAI'}_BASE_URL {wrong}" if wrong else None
 
 
-def _is_http(url: str) -> bool:
+def _url_fault(url: str) -> str | None:
+    """What keeps paths from being added to a URL, or None."""
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
-        return False
+        sound = False
+    if not sound or not url.isascii() or not url.isprintable() or " " in url:
+        return "is no http or https URL"
+    return "may not end in a query or a fragment" if parts.query or parts.fragment else None
 
 
-def _read(path: Path) -> Mapping[str, Provider]:
+def _read(path: Path) -> dict[str, Provider]:
     try:
-        tables = tomllib.loads(path.expanduser().read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise ConfigError(f"VOICE_PROVIDERS: {path} cannot be read: {fault}") from None
-    try:
-        providers = msgspec.convert(tables, dict[str, Provider])
-        for provider in providers.values():
-            msgspec.convert(provider.models, dict[str, Capability])
-    except msgspec.ValidationError as fault:
-        raise ConfigError(f"VOICE_PROVIDERS: {path}: {fault}") from None
+        tables = tomllib.loads(path.expanduser().read_text("utf-8"))
+    except (OSError, ValueError) as fault:
+        why = fault.strerror if isinstance(fault, OSError) else fault
+        raise ConfigError(f"VOICE_PROVIDERS: {path} cannot be read: {why}") from None
+    providers, faults = {}, []
+    for name, table in tables.items():
+        try:
+            providers[name] = _provider(name, table)
+        except ValueError as fault:
+            faults.append(str(fault))
+    if faults:
+        raise ConfigError(f"VOICE_PROVIDERS: {path}: {'; '.join(faults)}")
     return providers
+
+
+def _provider(name: str, table: Any) -> Provider:
+    """Raises ValueError naming the table, and what in it is wrong."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"[{name}]: a provider's name consists of letters, digits, _ and -")
+    provider = _converted(table, Provider, name)
+    if wrong := _url_fault(provider.url):
+        raise ValueError(f"[{name}]: `url` {wrong}")
+    for model, fields in provider.models.items():
+        _converted(fields, Capability, f'{name}.models."{model}"')
+    return provider
+
+
+def _converted(table: Any, kind: type[T], where: str) -> T:
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as fault:
+        raise ValueError(f"[{where}]: {fault}") from None

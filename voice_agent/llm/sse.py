@@ -1,4 +1,7 @@
-"""Server-sent events, as bytes: pieces of a stream in, the data of each complete event out. Pure and linear in time."""
+"""Server-sent events, as bytes: pieces of a stream in, the data of each complete event out. Pure and linear in time.
+
+A reply need not be a stream, though one was asked for: `ReplyFrames` tells.
+"""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -17,6 +20,12 @@ class SseDecoder:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of every event that this piece completes, in order; lines of one event are joined by LF."""
+        if chunk.endswith(b"\n\n") and chunk.startswith(b"data:") and not (self._open or self._data):
+            # As nearly all pieces are: one whole event.
+            line = chunk[5:-2]
+            if b"\n" not in line and b"\r" not in line:
+                self._at_start = self._skip_newline = False
+                return [line.removeprefix(b" ")]
         if self._skip_newline and chunk:
             # The CR that ended the last piece was the first half of a CRLF.
             self._skip_newline = False
@@ -53,3 +62,34 @@ class SseDecoder:
             elif line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))
         return events
+
+
+class ReplyFrames:
+    """A reply's events; one that is no stream, but one JSON document, is kept until its end."""
+
+    def __init__(self) -> None:
+        self._sse: SseDecoder | None = None
+        self._whole: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The data of the events that this piece completes; none of a document."""
+        if self._sse is None and not self._whole:
+            chunk = chunk.lstrip()
+            if not chunk:
+                return []
+            # No line of an event stream begins so: the server ignored `stream`.
+            if not chunk.startswith((b"{", b"[")):
+                self._sse = SseDecoder()
+        if self._sse is None:
+            self._whole.append(chunk)
+            return []
+        return self._sse.feed(chunk)
+
+    def close(self) -> list[bytes]:
+        """The data of an event that the end of the stream left unfinished."""
+        return [] if self._sse is None else self._sse.close()
+
+    @property
+    def document(self) -> bytes | None:
+        """What came, once all of it has, if it is no stream; empty if nothing did."""
+        return b"".join(self._whole) if self._sse is None else None

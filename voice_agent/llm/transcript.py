@@ -12,7 +12,7 @@ _EMPTY_RESULT = "(empty)"
 
 
 class Result(NamedTuple):
-    """What a call gave, as the model reads it; never empty."""
+    """What a call gave, as the model reads it; never blank."""
 
     call: ToolCall
     text: str
@@ -53,4 +53,5 @@ def _result(call: ToolCall, waiting: deque[Message]) -> Result:
     if not waiting:
         return Result(call, _NO_RESULT, failed=True)
     message = waiting.popleft()
-    return Result(call, provider_text(message) or _EMPTY_RESULT, message.failed)
+    text = provider_text(message)
+    return Result(call, text if text.strip() else _EMPTY_RESULT, message.failed)

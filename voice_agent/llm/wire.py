@@ -1,29 +1,24 @@
-"""Streaming HTTP to providers: connections that are kept, warmed and closed at once, and raw bytes as they arrive.
-
-This is the only file that knows aiohttp; its faults leave here as `WireError`.
-"""
+"""Streaming HTTP to providers: connections that are kept, warmed and closed at once, and raw bytes as they arrive."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from types import SimpleNamespace
-from typing import Any, Literal, Self
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Literal, Self
+from urllib.parse import urlencode, urlsplit
 
-import aiohttp
 import msgspec
 
 from voice_agent.llm.capabilities import Api
+from voice_agent.llm.http1 import Connection, WireError
 
 _CONNECT_S = 5.0
 _KEEPALIVE_S = 120.0
 _WARM_S = 10.0
 _DRAIN_S = 0.25
 _MAX_REFUSAL_BYTES = 65_536
-
-
-class WireError(Exception):
-    """No answer, or none to its end; the message says why in a few words, without an address."""
-
+_MAX_LIST_BYTES = 8 * 1_048_576
 
 Auth = Literal["bearer", "api-key", "x-api-key"]
 
@@ -56,11 +51,8 @@ class Http:
     """The process's HTTP client, open from construction (in a running loop) until `close`."""
 
     def __init__(self) -> None:
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_reuseconn.append(_note_reuse)
-        self._kept = _session(aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S, ttl_dns_cache=300), [trace])
-        # For the one retry: whatever killed a kept connection may have killed its neighbours too.
-        self._fresh = _session(aiohttp.TCPConnector(limit=0, force_close=True), [])
+        self._open: set[Connection] = set()
+        self._tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,57 +62,73 @@ class Http:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._kept.close()
-        await self._fresh.close()
+        for connection in tuple(self._open):
+            connection.close()
+        await asyncio.sleep(0)  # their transports close in the loop's next round
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        """The response as soon as its head is there. A kept connection found dead is replaced once, silently."""
-        seen = SimpleNamespace(reused=False)
-        sending: dict[str, Any] = {"data": body, "headers": headers, "allow_redirects": False}
+    async def connect(self, url: str, on_free: Callable[[Connection], None]) -> Connection:
+        """A new connection to the URL's host. Raises WireError."""
+
+        def freed(connection: Connection) -> None:
+            if not connection.reusable:
+                self._open.discard(connection)
+            on_free(connection)
+
+        loop = asyncio.get_running_loop()
         try:
-            return await self._kept.post(url, trace_request_ctx=seen, **sending)
-        except aiohttp.ClientConnectionError:
-            if not seen.reused:
-                raise
-        return await self._fresh.post(url, **sending)
+            parts = urlsplit(url)
+            tls = parts.scheme == "https"
+            async with asyncio.timeout(_CONNECT_S):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(freed),
+                    parts.hostname or "",
+                    parts.port or (443 if tls else 80),
+                    ssl=self._context() if tls else None,
+                )
+        except (OSError, ValueError) as fault:
+            raise WireError(_why(fault)) from fault
+        self._open.add(connection)
+        return connection
 
-    async def get(self, url: str, headers: Mapping[str, str]) -> bytes:
-        """A resource read to its end on a kept connection; `b""` if its status is not 200."""
-        timeout = aiohttp.ClientTimeout(total=_WARM_S)
-        async with self._kept.get(url, headers=headers, timeout=timeout, allow_redirects=False) as response:
-            body = await response.read()
-            return body if response.status == 200 else b""
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+            self._tls.set_alpn_protocols(["http/1.1"])
+        return self._tls
 
 
 class Reply:
     """A provider's answer: its status now, its body as it comes."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
+    def __init__(self, connection: Connection, status: int) -> None:
+        self._connection = connection
+        self.status = status
 
-    async def read(self) -> bytes:
-        """The bytes that are there, waiting for the first; `b""` at the end. Raises WireError if it was cut."""
-        try:
-            return await self._response.content.readany()
-        except (aiohttp.ClientError, OSError) as fault:
-            raise WireError("the connection was lost") from fault
+    async def stream(self, take: Callable[[bytes], bool]) -> None:
+        """Give the body to `take`, each piece in the call that reads it, until it has enough or the body ends.
 
-    async def read_refusal(self) -> bytes:
-        """The body of an error, as much of it as could matter."""
-        pieces, size = [], 0
-        with contextlib.suppress(WireError):
-            while size < _MAX_REFUSAL_BYTES and (piece := await self.read()):
-                pieces.append(piece)
-                size += len(piece)
-        return b"".join(pieces)
-
-    async def drain(self) -> None:
-        """Read what follows the reply's end, which is next to nothing, so that the connection can be used again."""
+        Raises WireError if it was cut. What follows when `take` has enough is next to nothing, and is read for a
+        moment, so that the connection can be used again.
+        """
+        await self._connection.stream(take)
         with contextlib.suppress(WireError, TimeoutError):
             async with asyncio.timeout(_DRAIN_S):
-                while await self.read():
-                    pass
+                await self._connection.stream(lambda _: False)
+
+    async def read(self, limit: int = _MAX_REFUSAL_BYTES) -> bytes:
+        """The whole body, or as much of it as came, `limit` bytes or a little more."""
+        pieces: list[bytes] = []
+        size = 0
+
+        def take(piece: bytes) -> bool:
+            nonlocal size
+            pieces.append(piece)
+            size += len(piece)
+            return size >= limit
+
+        with contextlib.suppress(WireError):
+            await self._connection.stream(take)
+        return b"".join(pieces)
 
 
 class Pool:
@@ -129,24 +137,21 @@ class Pool:
     def __init__(self, http: Http, endpoint: Endpoint) -> None:
         self._http = http
         self._warming = False
-        self._headers = endpoint.headers()
+        self._free: list[Connection] = []
+        self._heads: dict[tuple[str, str, tuple[tuple[str, str], ...]], bytes] = {}
         self.endpoint = endpoint
 
     @contextlib.asynccontextmanager
     async def post(self, path: str, body: bytes, headers: Mapping[str, str] = {}) -> AsyncIterator[Reply]:
         """Send JSON, with `headers` beside the endpoint's. Raises WireError if no answer came.
 
-        Leaving the block, or being cancelled in it, closes the connection unless it was read to its end.
+        A kept connection found dead is replaced once, silently. Leaving the block, or being cancelled in it, closes the
+        connection unless the answer was read to its end.
         """
-        sent = {"Content-Type": "application/json", **self._headers, **headers}
-        try:
-            response = await self._http.post(self._url(path), body, sent)
-        except (aiohttp.ClientError, OSError) as fault:
-            raise WireError(_why(fault)) from fault
-        try:
-            yield Reply(response)
-        finally:
-            response.close()
+        head = self._head("POST", path, headers)
+        request = b"%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+        async with self._asked(request) as reply:
+            yield reply
 
     async def warm(self, path: str, headers: Mapping[str, str] = {}) -> bytes:
         """Have a connection open by a GET that costs no token, one at a time; what it answered. Faults are silent."""
@@ -154,42 +159,72 @@ class Pool:
             return b""
         self._warming = True
         try:
-            with contextlib.suppress(aiohttp.ClientError, OSError):
-                return await self._http.get(self._url(path), {**self._headers, **headers})
+            with contextlib.suppress(WireError, TimeoutError):
+                async with asyncio.timeout(_WARM_S), self._asked(self._head("GET", path, headers) + b"\r\n") as reply:
+                    body = await reply.read(_MAX_LIST_BYTES)
+                    return body if reply.status == 200 else b""
             return b""
         finally:
             self._warming = False
 
-    def _url(self, path: str) -> str:
-        query = "&".join(f"{name}={value}" for name, value in self.endpoint.query)
-        return f"{self.endpoint.base_url.rstrip('/')}{path}{'?' if query else ''}{query}"
+    @contextlib.asynccontextmanager
+    async def _asked(self, request: bytes) -> AsyncIterator[Reply]:
+        kept = self._kept()
+        connection = kept or await self._connect()
+        try:
+            try:
+                status = await connection.ask(request)
+            except WireError as fault:
+                if kept is None or not fault.untouched:
+                    raise
+                # Whatever killed a kept connection may have killed its neighbours too.
+                connection = await self._connect()
+                status = await connection.ask(request)
+            yield Reply(connection, status)
+        finally:
+            if connection.reusable:
+                self._free.append(connection)
+            else:
+                connection.close()
 
+    async def _connect(self) -> Connection:
+        return await self._http.connect(self.endpoint.base_url, self._forget)
 
-def _session(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig]) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trace_configs=traces,
-    )
+    def _forget(self, connection: Connection) -> None:
+        if connection in self._free:
+            self._free.remove(connection)
 
+    def _kept(self) -> Connection | None:
+        """The connection that was used last; those that were idle for too long are closed."""
+        oldest = asyncio.get_running_loop().time() - _KEEPALIVE_S
+        while self._free and self._free[0].free_since < oldest:
+            self._free.pop(0).close()
+        return self._free.pop() if self._free else None
 
-async def _note_reuse(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-    if context.trace_request_ctx is not None:
-        context.trace_request_ctx.reused = True
+    def _head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+        """The request's head but for what tells of its body; made once for each kind of request."""
+        key = (method, path, tuple(headers.items()))
+        head = self._heads.get(key)
+        if head is None:
+            base = urlsplit(self.endpoint.base_url)
+            query = urlencode(self.endpoint.query)
+            target = base.path.rstrip("/") + path + (("&" if "?" in path else "?") + query if query else "")
+            fields = {"Host": base.netloc.rpartition("@")[2], **self.endpoint.headers(), **headers}
+            lines = [f"{method} {target} HTTP/1.1", "User-Agent: voice-agent-gateway", "Accept: */*"]
+            lines += [f"{name}: {value}" for name, value in fields.items()]
+            head = self._heads[key] = "".join(f"{line}\r\n" for line in lines).encode("ascii")
+        return head
 
 
 def _why(fault: Exception) -> str:
     match fault:
         case TimeoutError():
-            return "no connection within 5 s"
-        case aiohttp.ClientConnectorDNSError():
+            return f"no connection within {_CONNECT_S:g} s"
+        case socket.gaierror():
             return "its host name is not known"
-        case aiohttp.ClientSSLError():
+        case ssl.SSLError():
             return "no trusted TLS connection"
-        case aiohttp.ClientConnectorError():
+        case OSError():
             return "no connection"
-        case aiohttp.InvalidURL():
-            return "its address is no URL"
         case _:
-            return "the connection was lost"
+            return "its address is no URL"

@@ -106,6 +106,21 @@ def test_garbage_is_a_failure(garbage: bytes) -> None:
     assert decode(garbage) == [ModelFailed("acme sent something that is no reply", retryable=True)]
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b'event: message_start\ndata: {"type":"message_start","message":{"type":"message","content":[]}}\n\n',
+        b'{"type":"message","role":"assistant","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn"}',
+        b'event: response.created\ndata: {"type":"response.created","response":{"object":"response"}}\n\n',
+        b'{"id":"r","object":"response","status":"completed","error":null,"output":[]}',
+    ],
+)
+def test_reply_of_another_api(reply: bytes) -> None:
+    """Anthropic's and Responses' streams and documents are named as what they are, not as garbage."""
+    error = "acme does not answer as Chat Completions does: check its address and its `api` setting"
+    assert decode(reply) == [ModelFailed(error)]
+
+
 def test_nothing_follows_the_end() -> None:
     """Bytes behind `[DONE]` give no events."""
     decoder = ChatDecoder("acme/model", "acme")

@@ -47,7 +47,10 @@ class Choice(msgspec.Struct):
 
 
 class Chunk(msgspec.Struct):
-    """One event of the stream. Errors are found by their fields: `error`, or `object` with a `message` (vLLM)."""
+    """One event of the stream. Errors are found by their fields: `error`, or `object` with a `message` (vLLM).
+
+    `type` is of other APIs (Anthropic Messages, OpenAI Responses), as is `object` where it says `response`.
+    """
 
     choices: list[Choice] | None = None
     usage: Any = None
@@ -55,6 +58,14 @@ class Chunk(msgspec.Struct):
     error: Any = None
     object: Any = None
     message: Any = None
+    type: Any = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is an event, or the whole reply, of another API."""
+        kind = self.type if isinstance(self.type, str) else ""
+        other = kind in ("message", "message_start") or kind.startswith("response.") or self.object == "response"
+        return other and self.choices is None
 
 
 decode_chunk = msgspec.json.Decoder(Chunk).decode

@@ -21,7 +21,7 @@ from voice_agent.llm.chat_completions.chunk import (
     thought_signature,
 )
 from voice_agent.llm.chat_completions.think import Piece, ThinkTags
-from voice_agent.llm.sse import SseDecoder
+from voice_agent.llm.sse import ReplyFrames
 from voice_agent.messages import Opaque, Usage
 
 _FIRM_REASONS: dict[str | None, FinishReason] = {
@@ -38,8 +38,7 @@ class ChatDecoder:
         self._model = model
         self._provider = provider
         self._secret = secret
-        self._sse: SseDecoder | None = None
-        self._whole: list[bytes] = []
+        self._frames = ReplyFrames()
         self._tags = ThinkTags()
         self._calls = CallPieces()
         self._reason: str | None = None
@@ -50,30 +49,17 @@ class ChatDecoder:
 
     def feed(self, chunk: bytes) -> list[ModelEvent]:
         """The events this piece completes; nothing more once `ModelFinished` or `ModelFailed` has come."""
-        if self._sse is None and not self._whole:
-            chunk = chunk.lstrip()
-            if chunk.startswith((b"{", b"[")):
-                # No line of an event stream begins so: the server ignored `stream` and sends one JSON document.
-                self._whole.append(chunk)
-                return []
-            if not chunk:
-                return []
-            self._sse = SseDecoder()
-        if self._sse is None:
-            self._whole.append(chunk)
-            return []
-        for data in self._sse.feed(chunk):
+        for data in self._frames.feed(chunk):
             self._event(data)
         return self._take()
 
     def eof(self) -> list[ModelEvent]:
         """The events of the stream's end: a reply without a finish reason was cut, unless `[DONE]` came."""
-        if self._sse is None:
-            self._document(b"".join(self._whole))
-        else:
-            for data in self._sse.close():
-                if _is_json(data) or data.startswith(b"[DONE]"):
-                    self._event(data)
+        if (document := self._frames.document) is not None:
+            self._document(document)
+        for data in self._frames.close():
+            if _is_json(data) or data.startswith(b"[DONE]"):
+                self._event(data)
         if self._reason is None:
             self._fail(faults.cut(self._provider))
         self._finish()
@@ -119,7 +105,11 @@ class ChatDecoder:
             error = faults.read_error(msgspec.json.decode(data)) or faults.ProviderError()
             self._fail(faults.stream_fault(self._provider, error, self._secret))
             return
-        self._usage = reported_usage(chunk) or self._usage
+        if chunk.is_foreign:
+            self._fail(faults.foreign(self._provider, "Chat Completions"))
+            return
+        if chunk.usage is not None or chunk.x_groq is not None:
+            self._usage = reported_usage(chunk) or self._usage
         for choice in chunk.choices or ():
             if choice.index:
                 continue
@@ -132,20 +122,28 @@ class ChatDecoder:
             self._reason = choice.finish_reason or self._reason
 
     def _delta(self, delta: Delta) -> None:
-        for kind, thought in (("reasoning_content", delta.reasoning_content), ("reasoning", delta.reasoning)):
-            if thought:
-                self._opaque(kind, thought)
-        for text, is_thought in content_parts(delta.content):
-            if is_thought:
-                self._opaque("thinking", text)
-            else:
-                self._speak(self._tags.feed(text))
+        if delta.reasoning_content:
+            self._opaque("reasoning_content", delta.reasoning_content)
+        if delta.reasoning:
+            self._opaque("reasoning", delta.reasoning)
+        if isinstance(delta.content, str):
+            self._speak(self._tags.feed(delta.content))
+        elif delta.content is not None:
+            self._parts(delta.content)
         if delta.refusal:
             self._refused = True
             self._out.append(TextDelta(delta.refusal))
         for call in delta.tool_calls or ():
             self._call(call)
-        self._signature(delta.extra_content)
+        if delta.extra_content is not None:
+            self._signature(delta.extra_content)
+
+    def _parts(self, content: Any) -> None:
+        for text, is_thought in content_parts(content):
+            if is_thought:
+                self._opaque("thinking", text)
+            else:
+                self._speak(self._tags.feed(text))
 
     def _call(self, call: Call) -> None:
         self._speak(self._tags.flush())

@@ -35,9 +35,10 @@ class Pace(msgspec.Struct, frozen=True):
 
 
 class Thought(msgspec.Struct, frozen=True):
-    """A token of reasoning."""
+    """A token of reasoning, or all of it where it is redacted."""
 
     text: str
+    redacted: bool = False
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -124,9 +125,8 @@ def answer(body: bytes, wire: SimulatedFormat) -> Answer:
     return _reply(request, script, wire)
 
 
-async def paced(reply: Answer, pace: Pace, clock: Clock) -> AsyncIterator[bytes]:
-    """The reply's bytes in time. A stalled one never ends by itself."""
-    arrived = clock.now()
+async def paced(reply: Answer, pace: Pace, clock: Clock, arrived: float) -> AsyncIterator[bytes]:
+    """The reply's bytes in time, counted from the request's arrival. A stalled one never ends by itself."""
     token_ms = pace.token_ms if reply.token_ms is None else reply.token_ms
     due = arrived + (pace.first_token_ms if reply.first_token_ms is None else reply.first_token_ms) / 1000
     for token in reply.tokens:
@@ -182,8 +182,8 @@ def _pieces(acts: tuple[Act, ...]) -> Iterator[Piece]:
     calls = 0
     for act in acts:
         match act:
-            case Think(text=text):
-                yield from map(Thought, _TOKEN.findall(text))
+            case Think(text=text, redacted=redacted):
+                yield from (Thought(token, redacted) for token in ([text] if redacted else _TOKEN.findall(text)))
             case Say(text=text):
                 yield from map(Word, _TOKEN.findall(text))
             case Call(name=name, arguments=arguments, piece=size):

@@ -19,18 +19,19 @@ from voice_agent.llm.simulated.request import SimulatedRequest
 
 
 def _stream(request: SimulatedRequest, reply: SimulatedReply) -> tuple[tuple[bytes, ...], bytes]:
-    chunks = [{"index": 0, "delta": _delta(piece), "finish_reason": None} for piece in reply.pieces]
+    words = _words(reply)
+    chunks = [{"index": 0, "delta": _delta(piece, words), "finish_reason": None} for piece in reply.pieces]
     tail = _event(request.model, [{"index": 0, "delta": {}, "finish_reason": _reason(reply)}])
     tail += _event(request.model, [], _usage(reply.tokens)) if request.include_usage else b""
     return tuple(_event(request.model, [chunk]) for chunk in chunks), tail + b"data: [DONE]\n\n"
 
 
-def _delta(piece: Piece) -> dict[str, Any]:
+def _delta(piece: Piece, words: str) -> dict[str, Any]:
     match piece:
         case Thought(text=text):
             return {"reasoning_content": text}
         case Word(text=text):
-            return {"content": text}
+            return {words: text}
         case Opening(number=number, name=name):
             opening = {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": ""}}
             return {"tool_calls": [{"index": number, **opening}]}
@@ -61,15 +62,21 @@ def _document(request: SimulatedRequest, reply: SimulatedReply) -> bytes:
             case _:
                 pass
     text = "".join(piece.text for piece in reply.pieces if isinstance(piece, Word))
-    message: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
+    content = text or (None if calls else "")
+    message: dict[str, Any] = {"role": "assistant", "content": None, _words(reply): content}
     thought = "".join(piece.text for piece in reply.pieces if isinstance(piece, Thought))
     message.update({"tool_calls": calls} if calls else {}, **({"reasoning_content": thought} if thought else {}))
     choice = {"index": 0, "message": message, "finish_reason": _reason(reply)}
     return msgspec.json.encode(_chunk("chat.completion", request.model, [choice], _usage(reply.tokens)))
 
 
+def _words(reply: SimulatedReply) -> str:
+    """The field that the words come in."""
+    return "refusal" if reply.reason == "refusal" else "content"
+
+
 def _reason(reply: SimulatedReply) -> str:
-    return "content_filter" if reply.reason == "refusal" else reply.reason
+    return "stop" if reply.reason == "refusal" else reply.reason
 
 
 def _usage(tokens: Tokens) -> dict[str, Any]:

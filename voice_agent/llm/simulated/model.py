@@ -32,12 +32,13 @@ class SimulatedModel:
 
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
         """See `Model.reply`."""
+        arrived = self._clock.now()
         given = answer(msgspec.json.encode(chat_fields(request, _NAME, _NAME, Capability())), CHAT_COMPLETIONS)
         if given.status != 200:
             emit(faults.http_fault(_NAME, given.status, faults.read_body(given.tail), None))
             return
         decoder = ChatDecoder(_NAME, _NAME)
-        async for piece in paced(given, self._pace, self._clock):
+        async for piece in paced(given, self._pace, self._clock, arrived):
             for event in decoder.feed(piece):
                 emit(event)
         if not decoder.finished:

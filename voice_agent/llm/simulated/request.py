@@ -20,7 +20,8 @@ class SimulatedRequest(msgspec.Struct, frozen=True):
     """A request that keeps the rules of its API.
 
     `messages` have the shape of Chat Completions (`role`, `content`, `tool_calls`, `tool_call_id`). `tools` are
-    parameter schemas by name; `tool_choice` may be a tool's name.
+    parameter schemas by name; `tool_choice` may be a tool's name. `seals_reasoning`: reasoning is wanted in the
+    encrypted form in which it can come back (Responses).
     """
 
     model: str
@@ -30,6 +31,7 @@ class SimulatedRequest(msgspec.Struct, frozen=True):
     stream: bool
     include_usage: bool
     max_tokens: int | None
+    seals_reasoning: bool = False
 
 
 def read_object(body: bytes) -> dict[str, Any]:

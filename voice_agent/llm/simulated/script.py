@@ -7,6 +7,7 @@
 | `!stamps N` | says N tokens: the monotonic microsecond at which each leaves; the first: request's arrival `>` leave |
 | `!call NAME {json}` | calls the tool with these arguments, as they stand (none: `{}`); again: parallel calls |
 | `!think WORDS` | reasons, before anything else |
+| `!redact WORDS` | reasons in secret, where the wire format knows that; elsewhere as `!think` |
 | `!then …` | what follows belongs to the reply after this one's tool results |
 | `!fault 401`, `404`, `429`, `500`, `529` | answers with this HTTP status |
 | `!fault cut`, `stall`, `malformed` | half of the reply, then a lost connection, silence, or a chunk that is no JSON |
@@ -28,16 +29,17 @@ Fault = Literal[
     "nonsse",
 ]  # fmt: skip
 _FAULTS: tuple[Fault, ...] = get_args(Fault)
-_DIRECTIVE = re.compile(r"(?:^|\s)!(say|tokens|stamps|call|think|then|fault|first_token_ms|token_ms)\b")
+_DIRECTIVE = re.compile(r"(?:^|\s)!(say|tokens|stamps|call|think|redact|then|fault|first_token_ms|token_ms)\b")
 # What stands in a reply for a time stamp until it is sent: as long as the stamp.
 ARRIVED, LEFT = "@arrived@@@@@@@@", "@left@@@@@@@@@@@"
 _SOME_WORDS = "These are some words that the reply breaks off in before they come to their end."
 
 
 class Think(msgspec.Struct, frozen=True):
-    """Reasoning."""
+    """Reasoning; what is redacted is sent as one unreadable piece."""
 
     text: str
+    redacted: bool = False
 
 
 class Say(msgspec.Struct, frozen=True):
@@ -96,8 +98,8 @@ def _script(directives: list[tuple[str, str]]) -> Script:
             case "call":
                 tool, _, arguments = rest.partition(" ")
                 acts.append(Call(tool, arguments.strip() or "{}"))
-            case "think":
-                thoughts.append(Think(rest))
+            case "think" | "redact":
+                thoughts.append(Think(rest, redacted=name == "redact"))
             case "fault":
                 fault = next((known for known in _FAULTS if known == rest), None)
                 if fault is None:

@@ -1,4 +1,4 @@
-"""The simulated model over HTTP, as a provider: every wire format, streamed or not, `/v1/models`, and its counters."""
+"""The simulated model over HTTP, as a provider: every wire format, `/v1/models`, its counters and the last request."""
 
 import asyncio
 from typing import Any
@@ -12,9 +12,11 @@ from starlette.types import Receive, Scope, Send
 
 from voice_agent.clock import Clock, SystemClock
 from voice_agent.llm.simulated.answer import Answer, Pace, SimulatedFormat, answer, paced
+from voice_agent.llm.simulated.anthropic_messages import ANTHROPIC_MESSAGES, MODELS
 from voice_agent.llm.simulated.chat_completions import CHAT_COMPLETIONS
+from voice_agent.llm.simulated.openai_responses import OPENAI_RESPONSES
 
-FORMATS = (CHAT_COMPLETIONS,)
+FORMATS = (CHAT_COMPLETIONS, ANTHROPIC_MESSAGES, OPENAI_RESPONSES)
 
 
 class _Counters:
@@ -29,7 +31,7 @@ class _Counters:
 class _PacedResponse(Response):
     """Sends an answer in time, and stops as soon as the client is gone."""
 
-    def __init__(self, given: Answer, pace: Pace, clock: Clock, counters: _Counters) -> None:
+    def __init__(self, given: Answer, pace: Pace, clock: Clock, counters: _Counters, arrived: float) -> None:
         media_type = "text/event-stream" if given.is_stream else "application/json"
         super().__init__(status_code=given.status, media_type=media_type)
         if "content-length" in self.headers:
@@ -38,6 +40,7 @@ class _PacedResponse(Response):
         self._pace = pace
         self._clock = clock
         self._counters = counters
+        self._arrived = arrived
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         self._counters.open += 1
@@ -53,7 +56,7 @@ class _PacedResponse(Response):
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async for piece in paced(self._given, self._pace, self._clock):
+        async for piece in paced(self._given, self._pace, self._clock, self._arrived):
             if piece:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         if self._given.end != "cut":
@@ -70,16 +73,24 @@ async def _when_gone(receive: Receive, sending: asyncio.Task[None]) -> None:
 def create_app(first_token_ms: float, token_ms: float) -> Starlette:
     """The server; a request's own directives may set another pace."""
     pace, clock, counters = Pace(first_token_ms, token_ms), SystemClock(), _Counters()
+    last: dict[str, bytes] = {}  # the body that came last, by path
 
     def serves(wire: SimulatedFormat) -> Route:
         async def reply(request: Request) -> Response:
+            arrived = clock.now()  # before it is read: the longer request takes no longer to answer
             counters.requests += 1
-            return _PacedResponse(answer(await request.body(), wire), pace, clock, counters)
+            last[wire.path] = body = await request.body()
+            return _PacedResponse(answer(body, wire), pace, clock, counters, arrived)
 
         return Route(wire.path, reply, methods=["POST"])
 
-    async def models(_: Request) -> Response:
+    async def models(request: Request) -> Response:
+        if "anthropic-version" in request.headers:
+            return _json(MODELS)
         return _json({"object": "list", "data": [{"id": "simulated", "object": "model", "created": 0}]})
+
+    async def last_request(request: Request) -> Response:
+        return Response(last.get(request.query_params.get("path", ""), b"{}"), media_type="application/json")
 
     async def stats(_: Request) -> Response:
         return _json(vars(counters))
@@ -88,6 +99,7 @@ def create_app(first_token_ms: float, token_ms: float) -> Starlette:
         routes=[
             *map(serves, FORMATS),
             Route("/v1/models", models),
+            Route("/last_request", last_request),
             Route("/stats", stats),
         ]
     )

@@ -1,0 +1,139 @@
+"""The command `voice-gateway bench`: its options, and where the figures go."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from voice_agent.config import ConfigError
+
+if TYPE_CHECKING:
+    from gateway.bench.plan import Plan
+    from gateway.bench.report import Notes
+
+URL_WORDS = "Tell me a very short story."
+Url = Annotated[str | None, typer.Option(help="The gateway to load.", show_default=False)]
+Self = Annotated[bool, typer.Option("--self", help="Start the product with a simulated provider, and load that.")]
+Json = Annotated[str | None, typer.Option("--json", help="Write the figures to this file; `-`: to standard output.")]
+Say = Annotated[str | None, typer.Option(help="What the callers say.", show_default=URL_WORDS)]
+
+
+def bench(  # noqa: PLR0913, PLR0917 - one for each option
+    url: Url = None,
+    itself: Self = False,
+    agent: Annotated[str, typer.Option(help="The agent to talk to.")] = "demo",
+    sessions: Annotated[int, typer.Option(help="Sessions at the same time.")] = 50,
+    turns: Annotated[int, typer.Option(help="Turns of each session that are measured.")] = 10,
+    interval: Annotated[float, typer.Option(help="Seconds from one turn of a session to the next.")] = 2.0,
+    warm_up: Annotated[int, typer.Option(help="Turns of each session before, which count for nothing.")] = 2,
+    history: Annotated[int, typer.Option(help="Messages that every second session has behind it.")] = 0,
+    say: Say = None,
+    protocol: Annotated[Literal["native", "chat"], typer.Option(help="voice.v1 or Chat Completions.")] = "native",
+    key: Annotated[str | None, typer.Option(help="An API key (VOICE_API_KEY).", show_default=False)] = None,
+    first_token_ms: Annotated[float, typer.Option(help="--self: delay of the provider's first token.")] = 100,
+    token_ms: Annotated[float, typer.Option(help="--self: delay between its tokens.")] = 10,
+    tokens: Annotated[int, typer.Option(help="--self: tokens of a reply.")] = 40,
+    json: Json = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the first tokens' latencies into this PNG.")] = None,
+) -> None:
+    """Measure a gateway under load: what it adds to a provider's latency, barge-in, CPU and memory."""
+    from gateway.bench.plan import Pace, Plan
+    from voice_agent.config import read_settings
+
+    plan = Plan(
+        url=url,
+        agent=agent,
+        protocol=protocol,
+        sessions=sessions,
+        turns=turns,
+        interval_s=interval,
+        warm_up=warm_up,
+        history=history,
+        say=(f"!stamps {tokens}" if itself else URL_WORDS) if say is None else say,
+        pace=Pace(first_token_ms, token_ms, tokens) if itself else None,
+    )
+    _check(plan, json, plot)
+    raise typer.Exit(_tell(plan, _run(plan, key or (None if itself else read_settings().api_key)), json, plot))
+
+
+def _check(plan: "Plan", json: str | None, plot: Path | None) -> None:
+    """Raise ConfigError for what would fail only at the end, or not say why."""
+    from gateway.bench import picture
+    from gateway.bench.line import Address
+    from gateway.bench.plan import faults
+
+    if (plan.url is None) == (plan.pace is None):
+        raise ConfigError("give either --url, the gateway to load, or --self")
+    if plan.pace is not None and plan.protocol == "chat":
+        raise ConfigError("--self measures voice.v1; --protocol chat goes with --url")
+    found = faults(plan)
+    if plan.url is not None and (fault := Address(plan.url, plan.agent, None).fault()):
+        found.append(fault)
+    for option, file in (("--json", None if json in (None, "-") else Path(json or "")), ("--plot", plot)):
+        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+            found.append(f"{option}: {file} cannot be written, as {_missing(file)}")
+    if plot is not None and (fault := picture.missing()):
+        found.append(fault)
+    if found:
+        raise ConfigError("; ".join(found))
+    _make_room(plan)
+
+
+def _missing(file: Path) -> str:
+    return "it is a directory" if file.is_dir() else f"there is no directory {file.parent}"
+
+
+def _make_room(plan: "Plan") -> None:
+    """Take the descriptors that are needed as far as the system grants them; children inherit that."""
+    import resource  # not on every system
+
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY or plan.descriptors <= allowed:
+        return
+    if most != resource.RLIM_INFINITY and plan.descriptors > most:
+        raise ConfigError(
+            f"--sessions: {plan.sessions} sessions need {plan.descriptors} open files in one process, and this system "
+            f"allows {most} (ulimit -Hn)"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (plan.descriptors, most))
+
+
+def _run(plan: "Plan", key: str | None) -> "Notes":
+    import uvloop
+
+    from gateway.bench.run import run
+
+    async def until_stopped() -> "Notes":
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await run(plan, key)
+
+    try:
+        return uvloop.run(until_stopped())
+    except asyncio.CancelledError:
+        raise typer.Exit(128 + signal.SIGTERM) from None
+
+
+def _tell(plan: "Plan", notes: "Notes", json: str | None, plot: Path | None) -> int:
+    """Write all that is asked for; returns the exit code."""
+    from rich.console import Console
+
+    from gateway.bench import picture
+    from gateway.bench.report import document, first_tokens, report
+    from gateway.bench.table import show
+
+    made = report(plan, notes)
+    show(made, Console(highlight=False, stderr=json == "-"))
+    if json == "-":
+        sys.stdout.write(document(made).decode())
+    elif json is not None:
+        Path(json).write_bytes(document(made))
+    if plot is not None:
+        picture.draw(first_tokens(notes), made, plot)
+    if made.said is not None:
+        sys.stderr.write(f"voice-gateway: {made.said}\n")
+    return made.exit_code

@@ -1,0 +1,104 @@
+"""A caller who speaks `voice.v1`: one session, one turn after another, and a note of each moment."""
+
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from gateway.bench.board import Board
+from gateway.bench.line import Address, Line
+from gateway.bench.take import Take
+from voice_agent.clock import SystemClock
+
+
+class _Event(msgspec.Struct):
+    """What the benchmark looks at in an event of the gateway's."""
+
+    type: str
+    text: str = ""
+    kind: str = ""
+    reason: str | None = None
+    latency: dict[str, Any] | None = None
+    code: str = ""
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+class NativeCaller:
+    """One session. It says `words`; `board` is where it notes."""
+
+    def __init__(self, address: Address, user: str, words: str) -> None:
+        self._line = Line(address.session(user), address.key, self._heard, self._lost)
+        self._waiting: deque[Take] = deque()
+        self._live: Take | None = None
+        self._turns = 0
+        self._now = SystemClock().now
+        self.words = words
+        self.board = Board()
+
+    async def open(self) -> None:
+        """Connect; see `Line.open`."""
+        await self._line.open()
+
+    def ask(self, take: Take) -> None:
+        """See `Caller.ask`."""
+        self._waiting.append(take)
+        if self._live is None:
+            self._next()
+
+    def hang_up(self) -> None:
+        """Leave. A session that is only dropped would wait for its caller for a while."""
+        self._line.send(b'{"type":"session.end"}')
+        self._line.hang_up()
+
+    def _next(self) -> None:
+        if not self._waiting:
+            return
+        self._live = take = self._waiting.popleft()
+        self._turns += 1
+        asked = {"type": "user.text", "text": self.words, "turn_id": f"t{self._turns}"}
+        take.sent = self._now()
+        self._line.send(msgspec.json.encode(asked))
+
+    def _heard(self, frame: bytes) -> None:
+        at = self._now()
+        take = self._live
+        try:
+            event = _decode(frame)
+        except msgspec.DecodeError:
+            self.board.give_up("what answers does not speak voice.v1")
+            return
+        match event.type:
+            case "speech.delta" if take is not None:
+                added = take.heard(event.text, event.kind, at)
+                if added is not None:
+                    self.board.token_added.append(added)
+                if take.pieces == take.interrupt_after:
+                    self._line.send(b'{"type":"user.interrupt"}')
+                    take.interrupted = self._now()
+            case "turn.spoken" if take is not None:
+                take.spoken = at
+            case "turn.ended" if take is not None:
+                self._ended(take, event, at)
+            case "error":
+                self.board.errors[event.code] += 1
+            case "session.ended":
+                self.board.give_up(f"the gateway ended a session ({event.reason})")
+            case _:
+                pass
+
+    def _ended(self, take: Take, event: _Event, at: float) -> None:
+        take.ended = at
+        take.reason = event.reason or ""
+        if event.latency is not None:
+            parts = event.latency.get("parts") or ()
+            take.store_ms = sum(part["ms"] for part in parts if part["name"] == "store")
+        self._live = None
+        if self._waiting:
+            self._waiting[0].free = at
+        self.board.finish()
+        self._next()
+
+    def _lost(self, why: str) -> None:
+        self.board.give_up(why)

@@ -1,0 +1,106 @@
+"""The report of a run, as `--json` writes it, made of what was noted until its end or until something broke."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.bench import figures
+from gateway.bench.board import Board
+from gateway.bench.figures import BargeIn, Commit, Seen, Spread, Turns
+from gateway.bench.plan import Plan
+from gateway.bench.scales import Cpu, Memory
+
+
+class OverDirect(msgspec.Struct, frozen=True):
+    """What the gateway's percentiles have beyond the direct client's."""
+
+    first_token_ms: Spread | None
+    token_ms: Spread | None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All figures. `complete`: the run came to its end; `exit_code` 0 is a valid run, and `said` what is to say of any
+    other. `with_history`: those sessions that had one; `gateway`: the others."""
+
+    complete: bool
+    exit_code: int
+    said: str | None
+    plan: Plan
+    machine: dict[str, str]
+    placement: str | None
+    turns: Turns
+    gateway: Seen
+    with_history: Seen | None
+    direct: Seen | None
+    over_direct: OverDirect | None
+    commit: Commit
+    barge_in: BargeIn | None
+    cpu: Cpu | None
+    memory: Memory | None
+    lateness_ms: Spread | None
+
+
+class Notes(msgspec.Struct):
+    """What a run has brought so far. `measured` by group: `gateway`, `history`, `direct`."""
+
+    machine: dict[str, str]
+    placement: str | None = None
+    memory: Memory | None = None
+    measured: dict[str, Board] = {}
+    interrupted: dict[str, Board] = {}
+    cpu: Cpu | None = None
+    fault: str | None = None
+
+
+def report(plan: Plan, notes: Notes) -> Report:
+    """The figures of the notes."""
+    saw = {name: figures.seen(board) for name, board in notes.measured.items()}
+    sessions = [board for name, board in notes.measured.items() if name != "direct"]
+    counts = figures.turns([*sessions, *notes.interrupted.values()])
+    late = figures.lateness([*notes.measured.values(), *notes.interrupted.values()])
+    code, said = figures.verdict(notes.fault, counts, late)
+    return Report(
+        complete=notes.fault is None,
+        exit_code=code,
+        said=said,
+        plan=plan,
+        machine=notes.machine,
+        placement=notes.placement,
+        turns=counts,
+        gateway=saw["gateway"],
+        with_history=saw.get("history"),
+        direct=saw.get("direct"),
+        over_direct=_over(saw),
+        commit=figures.commit(sessions),
+        barge_in=figures.barge_in(list(notes.interrupted.values())) if notes.interrupted else None,
+        cpu=notes.cpu,
+        memory=notes.memory,
+        lateness_ms=late,
+    )
+
+
+def _over(saw: Mapping[str, Seen]) -> OverDirect | None:
+    if "direct" not in saw:
+        return None
+    mine, direct = saw["gateway"], saw["direct"]
+    return OverDirect(
+        figures.beyond(mine.added_first_token_ms, direct.added_first_token_ms),
+        figures.beyond(mine.added_token_ms, direct.added_token_ms),
+    )
+
+
+def document(made: Report) -> bytes:
+    """The report as JSON, indented."""
+    return msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n"
+
+
+def first_tokens(notes: Notes) -> dict[str, list[float]]:
+    """For each group, the sorted milliseconds that were added to the first token; where the provider does not tell,
+    those until the first reply."""
+    found: dict[str, Any] = {}
+    for name, board in notes.measured.items():
+        added = [take.added for take in board.takes if take.added is not None]
+        plain = [take.first_reply - take.due for take in board.takes if take.first_reply is not None]
+        found[name] = sorted(value * 1000 for value in added or plain)
+    return found

@@ -1,0 +1,124 @@
+"""A whole run: sessions are opened, weighed, warmed up, measured, and in a phase of its own interrupted."""
+
+import asyncio
+import gc
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+
+from gateway.bench import machine
+from gateway.bench.board import Board
+from gateway.bench.callers import chat_callers, direct_callers, open_sessions
+from gateway.bench.chat import ChatCaller
+from gateway.bench.household import AGENT, Household, household
+from gateway.bench.line import Address
+from gateway.bench.load import play
+from gateway.bench.native import NativeCaller
+from gateway.bench.plan import BenchError, Plan
+from gateway.bench.report import Notes
+from gateway.bench.scales import Meter, weigh
+from voice_agent.llm.wire import Http
+
+# A history is made of turns too, slowly enough that a gateway takes them for a conversation.
+SEED_S = 0.1
+SEED_ALL_S = 0.008
+SEED = "!first_token_ms 0 !token_ms 0 !say That is good to know, and I will keep it in mind until we talk again."
+
+Sessions = Sequence[NativeCaller] | Sequence[ChatCaller]
+
+
+async def run(plan: Plan, key: str | None) -> Notes:
+    """Do what the plan says. Raises BenchError or StoreError, alone or in a group, if nothing could be measured."""
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(Http())
+        home = None
+        if plan.pace is not None:
+            home = await stack.enter_async_context(household(plan.pace, plan.history > 0, http))
+        address = Address(home.url if home else plan.url or "", AGENT if home else plan.agent, key)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        return await _Run(plan, address, http, tasks, home).run()
+
+
+class _Run:
+    def __init__(
+        self, plan: Plan, address: Address, http: Http, tasks: asyncio.TaskGroup, home: Household | None
+    ) -> None:
+        self._plan = plan
+        self._address = address
+        self._http = http
+        self._tasks = tasks
+        self._home = home
+        self._user = f"bench-{secrets.token_hex(4)}"
+        self._callers: list[NativeCaller | ChatCaller] = []
+        self._notes = Notes(machine.describe())
+
+    async def run(self) -> Notes:
+        if self._home is not None:
+            self._notes.machine["store"] = self._home.engine
+            self._notes.placement = self._home.placement
+            self._notes.memory = await weigh(self._plan, self._home, self._address, self._user)
+        try:
+            await self._measure(await self._open())
+        finally:
+            for caller in self._callers:
+                caller.hang_up()
+        return self._notes
+
+    async def _open(self) -> dict[str, Sessions]:
+        plan = self._plan
+        if plan.protocol == "chat":
+            chatting = chat_callers(plan, self._address, self._user, self._http, self._tasks)
+            self._callers += chatting
+            return _grouped(chatting[plan.deep :], chatting[: plan.deep])
+        sessions = await open_sessions(self._address, f"{self._user}-", plan.sessions, plan.say)
+        self._callers += sessions
+        deep = sessions[: plan.deep]
+        for session in deep:
+            session.words = SEED if self._home else plan.say
+        # Each turn leaves two messages.
+        await self._phase({"history": deep}, plan.history // 2 if deep else 0, "the making of histories", seeding=True)
+        for session in deep:
+            session.words = plan.say
+        return _grouped(sessions[plan.deep :], deep)
+
+    async def _measure(self, sessions: dict[str, Sessions]) -> None:
+        plan, notes = self._plan, self._notes
+        await self._phase(sessions, plan.warm_up, "the warm-up")
+        direct: dict[str, Sessions] = {}
+        if self._home is not None:
+            direct["direct"] = await direct_callers(plan, self._home, self._http, self._tasks)
+            self._callers += direct["direct"]
+        # A collection over all that was opened would be noted as the gateway's latency.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        meter = Meter(self._home)
+        notes.measured = await play(sessions | direct, plan.turns, plan.interval_s)
+        notes.cpu = meter.read(sum(notes.measured[name].done for name in sessions))
+        notes.fault = await self._fault(notes.measured, "the measured turns")
+        if notes.fault is None and plan.barge_in_turns:
+            notes.interrupted = await play(sessions, plan.barge_in_turns, plan.interval_s, plan.interrupt_after)
+            notes.fault = await self._fault(notes.interrupted, "the barge-in phase")
+
+    async def _phase(self, groups: Mapping[str, Sessions], turns: int, name: str, *, seeding: bool = False) -> None:
+        """A phase that counts for nothing, but has to succeed."""
+        count = sum(map(len, groups.values()))
+        boards = await play(groups, turns, max(SEED_S, SEED_ALL_S * count) if seeding else self._plan.interval_s)
+        fault = await self._fault(boards, name)
+        if fault is None and any(board.done < board.planned for board in boards.values()):
+            fault = f"the gateway left turns of {name} unanswered"
+        if fault is not None:
+            raise BenchError(fault)
+
+    async def _fault(self, boards: Mapping[str, Board], name: str) -> str | None:
+        why = next((board.fault for board in boards.values() if board.fault is not None), None)
+        if why is None:
+            return None
+        done, planned = (sum(getattr(board, field) for board in boards.values()) for field in ("done", "planned"))
+        died = await self._home.died() if self._home is not None else None
+        return f"{why}, after {done} of {planned} turns of {name}" + (f"; {died}" if died else "")
+
+
+def _grouped(plain: Sessions, deep: Sessions) -> dict[str, Sessions]:
+    # Of two that are due at once the plain one asks last, so that the direct client gets a request without history.
+    return {"history": deep, "gateway": plain} if deep else {"gateway": plain}

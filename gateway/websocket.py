@@ -1,0 +1,47 @@
+"""uvicorn's WebSocket with a second way to send: at once, in the call that has something to say.
+
+ASGI's `send` is a coroutine, so that every token would wait for a task to be woken before it leaves.
+"""
+
+from typing import Any, cast
+
+from starlette.websockets import WebSocket
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+_EXTENSION = "voice.send_at_once"
+
+
+class Protocol(WebSocketsSansIOProtocol):
+    """What uvicorn is given as its `ws`; the connection finds it by `at_once`."""
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.handshake_initiated and not self.handshake_complete:
+            extensions = cast(dict[str, Any], self.scope["extensions"])
+            extensions[_EXTENSION] = self
+
+    @property
+    def ready(self) -> bool:
+        """Whether a frame sent now would leave now: the client reads as fast as it is told."""
+        return self.writable.is_set() and self.handshake_complete and not (self.disconnected or self.close_sent)
+
+    def send_text(self, text: str) -> None:
+        """Send a text frame; only while `ready`."""
+        payload = text.encode()
+        self.transport.write(_head(len(payload)) + payload)
+
+
+def _head(length: int) -> bytes:
+    """What precedes the payload of an unmasked, unfragmented text frame (RFC 6455, section 5.2)."""
+    if length < 126:
+        return bytes((0x81, length))
+    if length < 65_536:
+        return b"\x81\x7e" + length.to_bytes(2, "big")
+    return b"\x81\x7f" + length.to_bytes(8, "big")
+
+
+def at_once(socket: WebSocket) -> Protocol | None:
+    """The protocol behind a socket; None under another server."""
+    found = socket.scope.get("extensions", {}).get(_EXTENSION)
+    return found if isinstance(found, Protocol) else None

@@ -1,0 +1,47 @@
+"""What the system says of processes: its texts as it writes them, and of this process."""
+
+import os
+
+import pytest
+
+from gateway.bench import proc
+
+_STAT = (
+    "4711 (a (b) c) S 1 4711 4711 0 -1 4194560 9041 512 3 0 150 25 7 3 20 0 9 0 512345 301000000 15000 "
+    "18446744073709551615 1 1 0 0 0 0 0 16781312 16898 0 0 0 17 1 0 0 0 0 0"
+)
+_ROLLUP = """55d0c0a00000-7ffd1c5fe000 ---p 00000000 00:00 0                          [rollup]
+Rss:               71234 kB
+Pss:               60321 kB
+Pss_Dirty:         50000 kB
+"""
+
+
+def test_cpu_time_is_user_and_system_and_that_of_children() -> None:
+    """Whatever the command calls itself."""
+    assert proc.cpu_ticks(_STAT) == 150 + 25 + 7 + 3
+
+
+def test_memory_is_the_proportional_share() -> None:
+    """And not a line that begins like it."""
+    assert proc.pss_kib(_ROLLUP) == 60321
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps_rollup"), reason="Linux")
+def test_this_process_is_told_of() -> None:
+    """CPU time only grows, and memory is held."""
+    before = proc.cpu_s(os.getpid())
+    assert before is not None
+    sum(number * number for number in range(2_000_000))
+    after = proc.cpu_s(os.getpid())
+    assert after is not None
+    assert after > before
+    assert (proc.memory_kib(os.getpid()) or 0) > 1000
+    assert (proc.waited_s(os.getpid()) or 0) > 0
+
+
+def test_of_a_process_that_is_not_there_nothing_is_told() -> None:
+    """None, not zero."""
+    assert proc.cpu_s(2**22 + 1) is None
+    assert proc.waited_s(2**22 + 1) is None
+    assert proc.memory_kib(2**22 + 1) is None
