@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-NOT_INHERITED = ("VOICE_", "REDIS_URL", "OPENAI_")
+NOT_INHERITED = ("VOICE_", "REDIS_URL", "OPENAI_", "ANTHROPIC_")
 
 
 class Ended(NamedTuple):

@@ -40,12 +40,12 @@ def bench(  # noqa: PLR0913, PLR0917 - one for each option
     plot: Annotated[Path | None, typer.Option(help="Draw the first tokens' latencies into this PNG.")] = None,
 ) -> None:
     """Measure a gateway under load: what it adds to a provider's latency, barge-in, CPU and memory."""
-    from gateway.bench.plan import Pace, Plan
+    from gateway.bench.plan import OWN_AGENT, Pace, Plan
     from voice_agent.config import read_settings
 
     plan = Plan(
         url=url,
-        agent=agent,
+        agent=OWN_AGENT if itself else agent,
         protocol=protocol,
         sessions=sessions,
         turns=turns,

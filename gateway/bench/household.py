@@ -18,14 +18,13 @@ import msgspec
 
 from gateway.address import listen, url_of
 from gateway.bench import proc
-from gateway.bench.plan import BenchError, Pace
+from gateway.bench.plan import OWN_AGENT, BenchError, Pace
 from voice_agent.config import Settings, inherited, read_settings
 from voice_agent.llm.wire import Endpoint, Http, Pool
 from voice_agent.store.attach import attached
 from voice_agent.store.server import read_server
 
 HOST = "127.0.0.1"
-AGENT = "bench"
 START_S = 30.0
 STOP_S = 5.0
 POLL_S = 0.02
@@ -182,7 +181,7 @@ async def _serve(starter: _Starter, data: Path, provider: str, http: Http) -> st
 
 
 async def _make_agent(http: Http, url: str, keeps_history: bool) -> None:
-    agent: dict[str, Any] = {"id": AGENT, "name": "Bench", "system": _SYSTEM, "tools": _TOOLS}
+    agent: dict[str, Any] = {"id": OWN_AGENT, "name": "Bench", "system": _SYSTEM, "tools": _TOOLS}
     if keeps_history:  # a history of a given length is one from which nothing is taken away
         agent["buffer"] = {"max": 1000, "min": 999}
     async with Pool(http, Endpoint("gateway", url)).post("/v1/agents", msgspec.json.encode(agent)) as made:

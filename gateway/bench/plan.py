@@ -6,6 +6,8 @@ from typing import Literal
 import msgspec
 
 Protocol = Literal["native", "chat"]
+# The agent that `--self` makes and talks to.
+OWN_AGENT = "bench"
 DIRECT = 20
 IDLE_SESSIONS = 200
 # So many barge-ins make a p99 that is more than the worst of a handful.

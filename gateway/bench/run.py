@@ -10,7 +10,7 @@ from gateway.bench import machine
 from gateway.bench.board import Board
 from gateway.bench.callers import chat_callers, direct_callers, open_sessions
 from gateway.bench.chat import ChatCaller
-from gateway.bench.household import AGENT, Household, household
+from gateway.bench.household import Household, household
 from gateway.bench.line import Address
 from gateway.bench.load import play
 from gateway.bench.native import NativeCaller
@@ -34,7 +34,7 @@ async def run(plan: Plan, key: str | None) -> Notes:
         home = None
         if plan.pace is not None:
             home = await stack.enter_async_context(household(plan.pace, plan.history > 0, http))
-        address = Address(home.url if home else plan.url or "", AGENT if home else plan.agent, key)
+        address = Address(home.url if home else plan.url or "", plan.agent, key)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         return await _Run(plan, address, http, tasks, home).run()
 

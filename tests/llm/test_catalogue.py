@@ -134,6 +134,35 @@ async def test_a_server_without_a_key_is_told_none(tmp_path: Path) -> None:
     assert not [name for name in ("authorization", "api-key", "sk-") if name in head]
 
 
+async def test_the_file_has_the_word_on_its_models_and_on_no_others(tmp_path: Path) -> None:
+    """Two providers of one address are two, each in its wire format."""
+    asked: list[tuple[str, Any]] = []
+
+    async def answer(connection: Connection) -> None:
+        while True:
+            head, body = await connection.request()
+            asked.append((head.split()[1], msgspec.json.decode(body)))
+            connection.send(b"{}")
+
+    async with raw_server(answer) as url, Http() as http:
+        file = tmp_path / "providers.toml"
+        file.write_text(
+            f'[one]\nurl = "{url}"\nmodels.m.max_tokens_field = "max_tokens"\n'
+            f'[two]\nurl = "{url}"\napi = "messages"\nmodels.m.max_output = 55\n'
+            f'[three]\nurl = "{url}"\napi = "responses"\nmodels.m.refused = ["include"]\n'
+        )
+        catalogue = Catalogue(Settings(**(UNSET | {"providers": file})), SystemClock(), http)
+        for name in ("three/m", "two/m", "one/m", "one/n"):
+            request = msgspec.structs.replace(REQUEST, max_output_tokens=99)
+            await catalogue.open(name).reply(request, lambda _: None)
+    paths = ["/v1/responses", "/v1/messages", "/v1/chat/completions", "/v1/chat/completions"]
+    assert [path for path, _ in asked] == paths
+    (_, responses), (_, messages), (_, chat), (_, other) = asked
+    assert "include" not in responses
+    assert messages["max_tokens"] == 55
+    assert (chat.get("max_tokens"), other.get("max_completion_tokens")) == (99, 99)
+
+
 async def test_warming_asks_what_models_take_until_it_is_told() -> None:
     """An empty list is asked for again; what it told once is not told again over what was learnt since."""
     lists = [b'{"data":[]}', listed(max_tokens=77), listed(max_tokens=99), listed(max_tokens=99)]

@@ -102,7 +102,7 @@ def test_faults_of_several_tables_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
-    """Missing, a directory, no TOML, no UTF-8."""
+    """Missing, a directory, no TOML, in nobody's home, no UTF-8."""
     path = file(tmp_path)
     with pytest.raises(ConfigError, match=r"providers\.toml cannot be read: No such file or directory$"):
         read_providers(settings(path))
@@ -110,6 +110,8 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
         read_providers(settings(tmp_path))
     with pytest.raises(ConfigError, match=r"providers\.toml cannot be read: .*line 1"):
         read_providers(settings(path, "[groq\nurl = 1"))
+    with pytest.raises(ConfigError, match=r"~nobody-here/x cannot be read: .*home"):
+        read_providers(settings(Path("~nobody-here/x")))
     path.write_bytes(b'[groq]\nurl = "\xff"')
     with pytest.raises(ConfigError, match=r"providers\.toml cannot be read: .*utf-8"):
         read_providers(settings(path))

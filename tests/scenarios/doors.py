@@ -14,10 +14,12 @@ from voice_agent.tools.base import TurnContext
 from voice_agent.turn import Turn
 from voice_agent.turn_setup import TurnSetup
 
+USER = "ann"
+
 
 async def over_socket(place: Place, agent_id: str, steps: tuple[Step, ...]) -> list[str]:
     """A call over `voice.v1`; returns the errors that came."""
-    async with place.call(agent_id, user="ann") as caller:
+    async with place.call(agent_id, user=USER) as caller:
         turn_id = ""
         for number, step in enumerate(steps):
             if isinstance(step, Say | Start):
@@ -92,7 +94,7 @@ async def alone(place: Place, agent_id: str, scenario: Scenario) -> tuple[TurnRe
         max_steps=agent.max_steps,
         rules=Rulebook(scenario.rules, specs),
     )
-    context = TurnContext(agent_id=agent_id, user="ann", session_id="s", turn_id="t", in_prompt=frozenset())
+    context = TurnContext(agent_id=agent_id, user=USER, session_id="s", turn_id="t", in_prompt=frozenset())
     runner = registry.runner(agent.tools, clock, context)
     await run_turn(Turn(setup), place.gateway._catalogue.open(agent.model), runner, Inbox(), ear, clock)
     (ended,) = (event for event in ear.told if isinstance(event, ev.TurnEnded))

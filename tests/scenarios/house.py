@@ -10,7 +10,7 @@ from typing import Any, get_args
 import aiohttp
 
 from tests.gateways import Place, gateway
-from tests.scenarios.doors import alone, over_socket
+from tests.scenarios.doors import USER, alone, over_socket
 from tests.scenarios.script import Outcome, Scenario, Step
 from tests.scenarios.table import SCENARIOS
 from tests.scenarios.tools import TOOLS
@@ -25,7 +25,6 @@ from voice_agent.store.base import Pair
 from voice_agent.store.redis import RedisConversations
 
 APIS: tuple[Api, ...] = get_args(Api)
-USER = "ann"
 _PATHS: dict[Api, str] = {
     "chat": CHAT_COMPLETIONS.path,
     "messages": ANTHROPIC_MESSAGES.path,

@@ -78,7 +78,7 @@ def _url_fault(url: str) -> str | None:
     """What keeps paths from being added to a URL, or None."""
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         sound = False
     if not sound or not url.isascii() or not url.isprintable() or " " in url:
@@ -89,7 +89,7 @@ def _url_fault(url: str) -> str | None:
 def _read(path: Path) -> dict[str, Provider]:
     try:
         tables = tomllib.loads(path.expanduser().read_text("utf-8"))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RuntimeError) as fault:  # the last: `~` of nobody
         why = fault.strerror if isinstance(fault, OSError) else fault
         raise ConfigError(f"VOICE_PROVIDERS: {path} cannot be read: {why}") from None
     providers, faults = {}, []

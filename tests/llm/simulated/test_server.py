@@ -88,6 +88,18 @@ async def test_whole_calls_without_streaming() -> None:
     assert answer.choices[0].finish_reason == "tool_calls"
 
 
+async def test_a_refusing_model_says_so_in_a_field_of_its_own() -> None:
+    """In a stream as in one piece; the reply itself ends as any other."""
+    async with serving(create_app(0, 0)) as url, client(url) as asking:
+        asked: list[ChatCompletionMessageParam] = [{"role": "user", "content": "!say a b c d !fault refusal"}]
+        whole = await asking.chat.completions.create(model="m", messages=asked)
+        stream = await asking.chat.completions.create(model="m", messages=asked, stream=True)
+        pieces = [chunk.choices[0] async for chunk in stream]
+    assert (whole.choices[0].message.content, whole.choices[0].message.refusal) == (None, "a b")
+    assert [piece.delta.refusal for piece in pieces] == ["a", " b", None]
+    assert (whole.choices[0].finish_reason, pieces[-1].finish_reason) == ("stop", "stop")
+
+
 async def test_refusals_and_models() -> None:
     """The client sees refusals and faults as its own errors, and the list of models."""
     async with serving(create_app(0, 0)) as url, client(url) as asking:
