@@ -38,7 +38,7 @@ def _breaks_off(name: str, directive: str, error: str) -> Scenario:
         {_AFTER.strip()}
         """,
         errors=(error,),
-        agent={"voice": {"stall_timeout_ms": 500}} if directive == "stall" else {},
+        agent={"voice": {"stall_timeout_ms": 1000}} if directive == "stall" else {},
     )
 
 
@@ -64,7 +64,7 @@ FAULTS = (
     _fails("HTTP 529", "529", "is overloaded (HTTP 529)"),
     _breaks_off("a cut stream", "cut", "PROVIDER cut its reply off"),
     _breaks_off("a chunk that is no JSON", "malformed", "PROVIDER sent something that is no reply"),
-    _breaks_off("a stall", "stall", "the model sent nothing for 0.5 s"),
+    _breaks_off("a stall", "stall", "the model sent nothing for 1 s"),
     Scenario(
         "a stream cut in an argument",
         (Say('!call look {"q":"a rather long question"} !fault cut'), Say("!say Yes.")),

@@ -1,0 +1,101 @@
+"""Scenarios of speech: turns, greetings, facts, and callers who cut in or hang up."""
+
+from tests.scenarios.script import Greeted, Interrupt, Note, Played, Say, Scenario, Start
+
+SPEECH = (
+    Scenario(
+        "a plain turn",
+        (Say("!say Good morning."),),
+        """
+        user: !say Good morning.
+        agent: Good morning.
+        = end_turn (1)
+        """,
+    ),
+    Scenario(
+        "several turns",
+        (Say("My name is Ada."), Say("What is my name?"), Say("Thank you.")),
+        """
+        user: My name is Ada.
+        agent: Nice to meet you, Ada.
+        = end_turn (1)
+        user: What is my name?
+        agent: Your name is Ada.
+        = end_turn (1)
+        user: Thank you.
+        agent: You are welcome.
+        = end_turn (1)
+        """,
+    ),
+    Scenario(
+        "a greeting first",
+        (Greeted(), Say("!say We are open.")),
+        """
+        agent: Welcome to the bakery.
+        = end_turn (0)
+        user: !say We are open.
+        agent: We are open.
+        = end_turn (1)
+        """,
+        agent={"greeting": "Welcome to the bakery."},
+    ),
+    Scenario(
+        "a fact that the client adds",
+        (Say("!say Yes?"), Note("It rains."), Say("!say Take an umbrella.")),
+        """
+        user: !say Yes?
+        agent: Yes?
+        = end_turn (1)
+        note: It rains.
+        = end_turn (0)
+        user: !say Take an umbrella.
+        agent: Take an umbrella.
+        = end_turn (1)
+        """,
+    ),
+    Scenario(
+        "barge-in in speech",
+        (Start("!say One two three four five six. !fault stall", said="One two three"), Interrupt(7), Say("!say Yes?")),
+        """
+        user: !say One two three four five six. !fault stall
+        agent: One two three [heard: One two] [interrupted]
+        = interrupted (1)
+        user: !say Yes?
+        agent: Yes?
+        = end_turn (1)
+        """,
+    ),
+    Scenario(
+        "barge-in before a word",
+        (Start("!say Well. !first_token_ms 60000"), Interrupt(0), Say("!say Yes?")),
+        """
+        user: !say Well. !first_token_ms 60000
+        agent: [interrupted]
+        = interrupted (1)
+        user: !say Yes?
+        agent: Yes?
+        = end_turn (1)
+        """,
+    ),
+    Scenario(
+        "a mark after the end",
+        (Say("!say One two three four."), Played(7), Say("!say And then five.")),
+        """
+        user: !say One two three four.
+        agent: One two three four. [heard: One two] [interrupted]
+        = end_turn (1)
+        user: !say And then five.
+        agent: And then five.
+        = end_turn (1)
+        """,
+    ),
+    Scenario(
+        "hanging up in a turn",
+        (Start("!say Well. !first_token_ms 60000"),),
+        """
+        user: !say Well. !first_token_ms 60000
+        agent: [interrupted]
+        = cancelled (1)
+        """,
+    ),
+)
