@@ -18,6 +18,8 @@ from voice_agent.turn import Output, Turn
 from voice_agent.turn_states import State, TurnInput
 
 log = logging.getLogger(__name__)
+_LAST = (ev.ModelFinished, ev.ModelFailed)
+_ENDED = State.ENDED  # reading a member of an Enum takes a while, and this is read for every token
 
 
 class Inbox:
@@ -100,7 +102,7 @@ class _Driver:
                     self._performed(output)
             self._turn.acted(self._clock.now())
         finally:
-            if not faultless or self._turn.state is State.ENDED:
+            if not faultless or self._turn.state is _ENDED:
                 self._stop_timer()
                 self.ended.set()
 
@@ -145,7 +147,7 @@ class _Driver:
             # A reply that was stopped may have data in hand: it belongs to nobody any more.
             if self._reply is not mine:
                 return
-            if isinstance(event, ev.ModelFinished | ev.ModelFailed):
+            if isinstance(event, _LAST):
                 self._reply = None  # it returns by itself, and can keep its connection
             self.feed(event)
 

@@ -19,6 +19,8 @@ from voice_agent.turn_states import ACCEPTS, CUT_SHORT, LEADS_TO, IllegalEventEr
 
 Output = ev.TurnEvent | ev.Effect
 
+# Reading a member of an Enum takes a while, and these are read for every token.
+_THINKING, _ENDED = State.THINKING, State.ENDED
 _NO_MORE = "Not run: no more tool calls are allowed in this turn. Answer with what you have."
 
 
@@ -57,11 +59,11 @@ class Turn:
 
     def handle(self, event: TurnInput, now: float) -> list[Output]:
         """Take an event. Late ones are dropped, ones that the state does not take raise IllegalEventError."""
-        if self.state is State.ENDED:
+        if self.state is _ENDED:
             return []
         if not isinstance(event, self._accepts):
             raise IllegalEventError(f"{type(event).__name__} in state {self.state.name}")
-        self._watch.lap("provider" if self.state is State.THINKING else self._step.waits_for, now)
+        self._watch.lap("provider" if self.state is _THINKING else self._step.waits_for, now)
         match event:
             case ev.TextDelta(text=text):
                 return self._on_text(text, now)

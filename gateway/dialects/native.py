@@ -214,19 +214,22 @@ def pong(ping: Ping) -> str:
     return _text({"type": "pong", "id": ping.id})
 
 
+class _SpeechDelta(msgspec.Struct, tag_field="type", tag="speech.delta"):
+    """The one frame that comes once per token: a Struct is written several times as fast as a dict."""
+
+    seq: int
+    turn_id: str
+    text: str
+    kind: str
+
+
 def encode(event: ev.TurnEvent, seq: int) -> str:
     """An event as its frame."""
     match event:
         case ev.Spoke(turn_id=turn_id, text=text, kind=kind):
-            fields: dict[str, Any] = {
-                "type": "speech.delta",
-                "seq": seq,
-                "turn_id": turn_id,
-                "text": text,
-                "kind": kind,
-            }
+            return _encoder.encode(_SpeechDelta(seq, turn_id, text, kind)).decode()
         case ev.Flushed(turn_id=turn_id, kind=kind):
-            fields = {"type": "speech.flush", "seq": seq, "turn_id": turn_id, "kind": kind}
+            fields: dict[str, Any] = {"type": "speech.flush", "seq": seq, "turn_id": turn_id, "kind": kind}
         case ev.TurnStarted(turn_id=turn_id, revision=revision):
             fields = {"type": "turn.started", "seq": seq, "turn_id": turn_id, "revision": revision}
         case ev.ToolCalled():

@@ -16,9 +16,21 @@ class Proxy:
     def __init__(self) -> None:
         self.swallow = False
         self.swallowed = 0
+        self._clients = 0
+        self.left = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client."""
+        """One client; `left` is set when none is left."""
+        self._clients += 1
+        self.left.clear()
+        try:
+            await self._serve(reader, writer)
+        finally:
+            self._clients -= 1
+            if not self._clients:
+                self.left.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up_reader, up_writer = await asyncio.open_unix_connection(store_url().removeprefix("unix://"))
         try:
             async with asyncio.TaskGroup() as group:
@@ -51,6 +63,7 @@ async def forgetful(folder: Path) -> AsyncIterator[tuple[Proxy, Connection]]:
     async with (
         fresh_store(),
         await asyncio.start_unix_server(proxy.serve, path),
-        aclosing(await connect(f"unix://{path}", shards=16, allow_volatile=False)) as connection,
     ):
-        yield proxy, connection
+        async with aclosing(await connect(f"unix://{path}", shards=16, allow_volatile=False)) as connection:
+            yield proxy, connection
+        await proxy.left.wait()

@@ -15,19 +15,11 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 from redis import exceptions as faults
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import parse_url
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.maint_notifications import MaintNotificationsConfig
 
 from voice_agent.store.base import Fenced, StoreDown, StoreError
 from voice_agent.store.keys import Keys
+from voice_agent.store.lines import Argument, Lines
 
-Argument = str | bytes | int
-CONNECTIONS = 32
-TIMEOUT_S = 5.0
-CONNECT_TIMEOUT_S = 2.0
 # Reads that wait have connections of their own, so as to hold no other command up, and end before those time out.
 WAIT_MS = 2000
 WAIT_TIMEOUT_S = 10.0
@@ -68,55 +60,44 @@ class Connection:
         """Nothing is sent yet. Raises StoreError if the URL (redis://, rediss:// or unix://) is none."""
         self.where = _where(url)
         self.keys = Keys(shards)
-        self._client = Redis(connection_pool=_pool(url, self.where))
-        self._waiting = Redis(connection_pool=_pool(url, self.where, socket_timeout=WAIT_TIMEOUT_S))
+        self._lines = Lines(url, self.where)
+        self._waiting = Lines(url, self.where, WAIT_TIMEOUT_S)
         self._scripts = read_scripts()
 
     async def call(self, *command: Argument) -> Any:
         """One command that may be repeated; returns its reply."""
         with self._translated():
-            return await self._send(*command)
+            return await self._lines.ask(*command)
 
     async def wait(self, *command: Argument) -> Any:
         """A command that blocks, for `WAIT_MS` at most; returns its reply."""
         with self._translated():
-            return await self._waiting.execute_command(*command)  # type: ignore[no-untyped-call]
+            return await self._waiting.ask(*command)
 
     async def pipe(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
         """Several commands that may be repeated, in one round trip; returns their replies."""
         with self._translated():
-            pipeline = self._client.pipeline(transaction=False)
-            for command in commands:
-                pipeline.execute_command(*command)
-            replies: list[Any] = await pipeline.execute(raise_on_error=False)
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
-            return replies
+            return await self._lines.ask_all(commands)
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """A script: one round trip, but for the first time a server sees it."""
         script = self._scripts[name]
         with self._translated():
             try:
-                return await self._send("EVALSHA", script.digest, len(keys), *keys, *arguments)
+                return await self._lines.ask("EVALSHA", script.digest, len(keys), *keys, *arguments)
             except faults.NoScriptError:
-                return await self._send("EVAL", script.text, len(keys), *keys, *arguments)
+                return await self._lines.ask("EVAL", script.text, len(keys), *keys, *arguments)
 
     async def aclose(self) -> None:
         """Close every connection of the pool."""
-        for client in (self._client, self._waiting):
-            await client.aclose()
-            await client.connection_pool.disconnect()
-
-    async def _send(self, *command: Argument) -> Any:
-        return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+        await self._lines.aclose()
+        await self._waiting.aclose()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-            # On Python 3.11 redis-py can swallow a cancellation (`wait_for` over a send that is just done).
+            # On Python 3.11 redis-py can swallow a cancellation (`wait_for` over something that is just done).
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError
@@ -152,29 +133,3 @@ def _where(url: str) -> str:
     except ValueError:
         pass
     raise StoreError("the store's URL must be redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
-
-
-def _pool(url: str, where: str, **fixed: float) -> BlockingConnectionPool:
-    try:
-        options: dict[str, Any] = dict(parse_url(url))
-        # Replies have one shape here, whatever the URL's options say.
-        options.update(
-            protocol=2,
-            legacy_responses=False,
-            decode_responses=False,
-            retry=Retry(NoBackoff(), 0),
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-            driver_info=None,
-            **fixed,
-        )
-        defaults = {
-            "max_connections": CONNECTIONS,
-            "timeout": TIMEOUT_S,
-            "socket_timeout": TIMEOUT_S,
-            "socket_connect_timeout": CONNECT_TIMEOUT_S,
-        }
-        pool = BlockingConnectionPool(**(defaults | options))
-        pool.make_connection()  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError, faults.RedisError) as fault:
-        raise StoreError(f"the URL of the store at {where} has an option that cannot be used: {fault}") from None
-    return pool

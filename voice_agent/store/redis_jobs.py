@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from voice_agent.store.base import BlockValue, Pair
-from voice_agent.store.connection import WAIT_MS, Argument, Connection, NoGroup
+from voice_agent.store.connection import WAIT_MS, Connection, NoGroup
 from voice_agent.store.keys import ShardKeys, shard
+from voice_agent.store.lines import Argument
 from voice_agent.store.log import is_entry
 from voice_agent.store.memory import DeadJob, Job, JobResult, MemoryHealth, SearchKey
 

@@ -9,8 +9,9 @@ import msgspec
 from msgspec.structs import replace
 
 from voice_agent.store.base import BlockValue, Pair, Snapshot
-from voice_agent.store.connection import WAIT_MS, Argument
+from voice_agent.store.connection import WAIT_MS
 from voice_agent.store.keys import journal, members_of, open_turns, shard
+from voice_agent.store.lines import Argument
 from voice_agent.store.log import Entry, fold, is_entry, strays
 from voice_agent.store.memory import Change, Document, Passages, SearchKey
 from voice_agent.store.redis_jobs import RedisJobs, encode

@@ -64,8 +64,7 @@ class Chunk(msgspec.Struct):
     def is_foreign(self) -> bool:
         """Whether it is an event, or the whole reply, of another API."""
         kind = self.type if isinstance(self.type, str) else ""
-        other = kind in ("message", "message_start") or kind.startswith("response.") or self.object == "response"
-        return other and self.choices is None
+        return kind in ("message", "message_start") or kind.startswith("response.") or self.object == "response"
 
 
 decode_chunk = msgspec.json.Decoder(Chunk).decode

@@ -105,7 +105,7 @@ class ChatDecoder:
             error = faults.read_error(msgspec.json.decode(data)) or faults.ProviderError()
             self._fail(faults.stream_fault(self._provider, error, self._secret))
             return
-        if chunk.is_foreign:
+        if chunk.choices is None and chunk.is_foreign:
             self._fail(faults.foreign(self._provider, "Chat Completions"))
             return
         if chunk.usage is not None or chunk.x_groq is not None:
@@ -127,7 +127,11 @@ class ChatDecoder:
         if delta.reasoning:
             self._opaque("reasoning", delta.reasoning)
         if isinstance(delta.content, str):
-            self._speak(self._tags.feed(delta.content))
+            if self._tags.at_rest and "<" not in delta.content:
+                if delta.content:
+                    self._out.append(TextDelta(delta.content))
+            else:
+                self._speak(self._tags.feed(delta.content))
         elif delta.content is not None:
             self._parts(delta.content)
         if delta.refusal:

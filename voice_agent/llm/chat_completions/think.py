@@ -19,10 +19,13 @@ class ThinkTags:
         self._held = ""
         self._thinking = False
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether text without a `<` is speech as it stands."""
+        return not (self._held or self._thinking)
+
     def feed(self, text: str) -> list[Piece]:
         """The pieces that are certain now; tags themselves are left out."""
-        if not self._held and not self._thinking and "<" not in text:
-            return [Piece(text, thought=False)] if text else []
         text = self._held + text
         pieces = []
         while True:
