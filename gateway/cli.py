@@ -151,7 +151,7 @@ def simulate(
     token_ms: Annotated[float | None, typer.Option(help="Delay between tokens.", min=0)] = None,
     lifeline: Lifeline = None,
 ) -> None:
-    """Serve the simulated model over HTTP, as OpenAI serves its Chat Completions."""
+    """Serve the simulated model over HTTP: Chat Completions, Anthropic Messages and OpenAI Responses."""
     import uvicorn
 
     from gateway.address import listen, url_of
@@ -164,7 +164,8 @@ def simulate(
     model = create_app(settings.simulated_first_token_ms, settings.simulated_token_ms)
     with listen(host, port) as bound:
         where = url_of(host, bound.getsockname()[1])
-        print(f"the simulated model answers at {where}/v1: OPENAI_BASE_URL={where}/v1 OPENAI_API_KEY=any", flush=True)
+        print(f"the simulated model answers at {where}/v1: OPENAI_BASE_URL={where}/v1 OPENAI_API_KEY=any")
+        print(f"and in Anthropic's format: ANTHROPIC_BASE_URL={where} ANTHROPIC_API_KEY=any", flush=True)
         with suppress(KeyboardInterrupt):  # uvicorn stops by itself, then raises what it was stopped by
             uvicorn.Server(uvicorn.Config(model, log_config=None, timeout_graceful_shutdown=1)).run(sockets=[bound])
 

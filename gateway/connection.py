@@ -186,7 +186,8 @@ async def _watch(fenced: asyncio.Future[None], outbox: Outbox) -> None:
     A provider may answer in one breath: a reader is slow only if it takes nothing, or falls behind without end.
     """
     while True:
-        await outbox.overflowing.wait()  # set when it is fenced, too
+        if not fenced.done():  # it may have been while it waited for an older socket to let go
+            await outbox.overflowing.wait()  # set when it is fenced, too
         taken = outbox.taken
         await asyncio.wait((fenced,), timeout=SLOW_S)
         if fenced.done():

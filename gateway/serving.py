@@ -17,6 +17,7 @@ from gateway.banner import Facts, show
 from gateway.supervisor import Child, Supervisor
 from voice_agent.clock import SystemClock
 from voice_agent.config import Settings
+from voice_agent.llm.providers import read_providers
 from voice_agent.store.attach import attached
 from voice_agent.store.base import StoreDown, StoreError
 from voice_agent.store.connection import Connection
@@ -68,10 +69,16 @@ async def _facts(settings: Settings, url: str, connection: Connection) -> Facts:
         data=str(settings.data_dir) if settings.redis_url is None else f"at {connection.where}",
         health=await read_health(connection),
         model=settings.default_model,
-        base_url=settings.openai_base_url,
+        base_url=_base_url(settings),
         locked=bool(keys) or settings.api_key is not None,
         version=version("voice-agent-gateway"),
     )
+
+
+def _base_url(settings: Settings) -> str:
+    """Where the default model's provider is; nothing for the simulated model."""
+    provider = read_providers(settings).get(settings.default_model.partition("/")[0])
+    return "" if provider is None else provider.url
 
 
 def _command() -> str:

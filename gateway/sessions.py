@@ -147,8 +147,8 @@ class Sessions:
         """Hold the session with one socket; yields a future that is done when a newer socket takes it over."""
         if live.fenced is not None:
             live.fenced.set_result(None)
+            live.outbox.overflowing.set()  # wakes the older socket's watcher
         fenced = live.fenced = asyncio.get_running_loop().create_future()
-        fenced.add_done_callback(lambda _: live.outbox.overflowing.set())
         async with live.attaching:
             if live.expiry is not None:
                 live.expiry.cancel()

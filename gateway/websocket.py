@@ -24,7 +24,8 @@ class Protocol(WebSocketsSansIOProtocol):
     @property
     def ready(self) -> bool:
         """Whether a frame sent now would leave now: the client reads as fast as it is told."""
-        return self.writable.is_set() and self.handshake_complete and not (self.disconnected or self.close_sent)
+        closing = self.disconnected or self.close_sent or self.transport.is_closing()
+        return self.writable.is_set() and self.handshake_complete and not closing
 
     def send_text(self, text: str) -> None:
         """Send a text frame; only while `ready`."""

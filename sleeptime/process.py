@@ -12,7 +12,7 @@ from sleeptime.metrics import Metrics
 from sleeptime.patience import happens_within
 from sleeptime.worker import Limits, Worker
 from voice_agent.clock import SystemClock
-from voice_agent.config import Settings
+from voice_agent.config import ConfigError, Settings
 from voice_agent.llm.catalogue import Catalogue
 from voice_agent.llm.wire import Http
 from voice_agent.store.attach import attached
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 async def work(settings: Settings, stop: asyncio.Event) -> None:
-    """Attach and work until `stop`. Raises StoreError if the store cannot be used; one that is away is waited for."""
+    """Attach and work until `stop`. Raises ConfigError, StoreError; a store that is away is waited for."""
     clock, metrics = SystemClock(), Metrics(CollectorRegistry())
     if settings.sleeptime_metrics_port is not None:
         metrics.serve(settings.sleeptime_metrics_port)
@@ -36,6 +36,8 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
             return
         http = await stack.enter_async_context(Http())
         models = Catalogue(settings, clock, http)
+        if (fault := models.check(settings.default_model)) is not None:
+            raise ConfigError(f"VOICE_MODEL: {fault}")
         memory, directory = RedisMemory(connection), RedisDirectory(connection)
         doer = Consolidator(
             memory, directory, models.open, settings.default_model, clock, settings.sleeptime_job_s

@@ -59,6 +59,48 @@ async def test_a_reader_waits_for_the_next_event() -> None:
     assert await rest(outbox) == [STARTED]
 
 
+async def test_an_event_is_offered_in_the_call_that_brings_it_while_the_reader_waits() -> None:
+    """What is refused waits with all that follows it, and nothing is offered when nobody waits."""
+    outbox, offered = filled(STARTED), list[ev.TurnEvent | str]()
+
+    def offer(item: ev.TurnEvent | str) -> bool:
+        offered.append(item)
+        return item is not SPOKEN
+
+    assert await outbox.get(offer) is STARTED
+    outbox.emit(TOOL)
+    assert await outbox.get(offer) is TOOL
+    assert offered == []
+    async with asyncio.TaskGroup() as tasks:
+        refused = tasks.create_task(outbox.get(offer))
+        await asyncio.sleep(0)
+        outbox.emit(FLUSHED)
+        outbox.answer("pong")
+        assert (offered, outbox.taken, outbox.waiting) == ([FLUSHED, "pong"], 4, 0)
+        outbox.emit(SPOKEN)
+        outbox.emit(FLUSHED)
+        assert await refused is SPOKEN
+    assert offered == [FLUSHED, "pong", SPOKEN]
+    assert await rest(outbox) == [FLUSHED]
+
+
+async def test_one_that_gave_up_waiting_is_offered_nothing() -> None:
+    """The connection is gone: what comes is kept for the next."""
+    outbox, offered = filled(), list[ev.TurnEvent | str]()
+
+    def offer(item: ev.TurnEvent | str) -> bool:
+        offered.append(item)
+        return True
+
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(outbox.get(offer))
+        await asyncio.sleep(0)
+        waiting.cancel()
+    outbox.emit(SPOKEN)
+    assert offered == []
+    assert await rest(outbox) == [SPOKEN]
+
+
 async def test_unsent_speech_can_be_taken_back() -> None:
     """Words and flushes of that turn go, their length in code points comes back, all else stays in its order."""
     other = spoke("other", "t0")

@@ -147,3 +147,28 @@ def test_events_before_the_beginning_wait_for_it() -> None:
         assert (listener.ended.reason, listener.ended.generated) == ("interrupted", "")
 
     run(main())
+
+
+def test_a_turn_that_is_cancelled_from_outside_looks_at_nothing_more() -> None:
+    """What arrives in the same round as the cancellation neither starts a tool nor tells of an end."""
+
+    class Talking:
+        async def reply(self, request: ModelRequest, emit: Callable[[ev.ModelEvent], None]) -> None:
+            self.emit = emit
+            await asyncio.get_running_loop().create_future()
+
+        async def warm(self) -> None: ...
+
+    async def scene() -> list[Any]:
+        listener, talking = Listener(), Talking()
+        turn = run_turn(Turn(setup()), talking, Tools(), Inbox(), listener, VirtualClock())
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(turn)
+            while not hasattr(talking, "emit"):
+                await asyncio.sleep(0)
+            running.cancel()
+            await asyncio.sleep(0)
+            talking.emit(call(0, "look"))
+        return listener.events
+
+    assert run(scene()) == [ev.TurnStarted("t1", 0)]

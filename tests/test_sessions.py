@@ -1,5 +1,6 @@
 """Sessions that outlive their sockets: every event once and in order, one socket at a time, and how they are lost."""
 
+import asyncio
 import random
 from typing import Any
 
@@ -7,7 +8,7 @@ from websockets.http11 import Response
 
 from tests.gateways import Caller, Place, gateway
 from tests.stores import until
-from tests.test_connection import problem
+from tests.test_connection import only_session, problem
 from voice_agent.store.base import Pair
 from voice_agent.store.redis import RedisConversations
 
@@ -104,6 +105,47 @@ async def test_a_second_attach_fences_the_first() -> None:
                 seen = {event["seq"]: event for caller in (first, second, third) for event in caller.events}
                 assert sum(event["type"] == "speech.delta" for event in seen.values()) == 100
                 assert (await third.ask("!say Fine.", "t2"))["heard"] == "Fine."
+
+
+async def test_a_caller_who_comes_back_may_be_silent() -> None:
+    """The socket that is gone needs no fence, and what was one counts as nothing that waits for the next."""
+    async with gateway() as place:
+        async with place.call() as caller:
+            pass
+        async with place.call(**resumption(caller)) as again:
+            assert again.ready["resumed"] is True
+            assert not only_session(place).outbox.overflowing.is_set()
+
+
+async def test_one_that_is_fenced_while_it_waits_for_its_place_leaves_it() -> None:
+    """Of two that come while an older socket lets go, the first closes with 4409 and the session is the second's."""
+    async with gateway() as place:
+        async with place.call() as caller:
+            pass
+        live = only_session(place)
+
+        async def first() -> int:
+            async with place.call(**resumption(caller)) as early:
+                return await early.closed()
+
+        async def second() -> int:
+            async with place.call(**resumption(caller)) as late:
+                return await late.settle()
+
+        async with asyncio.TaskGroup() as tasks:
+            async with live.attaching:
+                before = live.fenced
+                early = tasks.create_task(first())
+                await until(lambda: _is_fenced(before), "the first waits for its place")
+                before = live.fenced
+                late = tasks.create_task(second())
+                await until(lambda: _is_fenced(before), "the second waits for its place")
+            assert await early == 4409
+            assert await late == 0
+
+
+async def _is_fenced(place: asyncio.Future[None] | None) -> bool:
+    return place is not None and place.done()
 
 
 async def test_a_last_seq_that_cannot_be_is_refused_with_its_reason() -> None:

@@ -135,14 +135,17 @@ async def test_a_provider_that_fails_is_explained_and_outlived(tmp_path: Path) -
 
 
 async def test_a_provider_that_is_not_there(tmp_path: Path) -> None:
-    """Words that get no answer at all are not lost, and the caller hears why."""
+    """The banner says where it should be; words that get no answer at all are not lost, and the caller hears why."""
     with socket.socket() as shut:
         shut.bind(("127.0.0.1", 0))
         where = f"http://127.0.0.1:{shut.getsockname()[1]}/v1"
-        async with served(tmp_path / "data", OPENAI_BASE_URL=where, OPENAI_API_KEY="secret-key") as product:
+        file = tmp_path / "providers.toml"
+        file.write_text(f'[acme]\nurl = "{where}"\n')
+        async with served(tmp_path / "data", VOICE_PROVIDERS=str(file), VOICE_MODEL="acme/large") as product:
+            assert f"model        acme/large at {where}\n" in product.banner
             async with calling(product.url, "ann") as caller:
                 assert (await caller.ask("Hello?", "t1"))["reason"] == "llm_api_error"
                 (error,) = caller.of("error")
-                assert error["message"] == "openai cannot be reached: no connection"
+                assert error["message"] == "acme cannot be reached: no connection"
                 assert [event["kind"] for event in caller.of("speech.delta")] == ["notice"]
             assert (await history(product.url, "ann"))[0]["text"] == "Hello?"

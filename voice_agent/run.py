@@ -62,7 +62,11 @@ async def run_turn(turn: Turn, model: Model, tools: ToolRunner, inbox: Inbox, li
         driver = _Driver(turn, model, tools, listener, clock, tasks)
         driver.begin()
         inbox.connect(driver.feed)
-        await driver.ended.wait()
+        try:
+            await driver.ended.wait()
+        except asyncio.CancelledError:
+            driver.forsake()
+            raise
 
 
 class _Driver:
@@ -79,16 +83,24 @@ class _Driver:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._kept: frozenset[str] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
+        self._forsaken = False
         self.ended = asyncio.Event()
 
     def begin(self) -> None:
         self._decide(self._turn.begin)
+
+    def forsake(self) -> None:
+        """Nobody waits for the turn any more: what still comes is not looked at."""
+        self._forsaken = True
+        self._stop_timer()
 
     def feed(self, event: TurnInput) -> None:
         self._decide(self._turn.handle, event)
 
     def _decide(self, decide: Callable[..., list[Output]], *event: TurnInput) -> None:
         """Ask the turn, then act. A fault of our own ends the turn; it never ends the session."""
+        if self._forsaken:
+            return
         faultless = True
         try:
             for output in decide(*event, self._clock.now()):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.bench.plan import Plan
     from gateway.bench.report import Notes
 
-URL_WORDS = "Tell me a very short story."
+URL_WORDS = "Say one short sentence about the sea."
 Url = Annotated[str | None, typer.Option(help="The gateway to load.", show_default=False)]
 Self = Annotated[bool, typer.Option("--self", help="Start the product with a simulated provider, and load that.")]
 Json = Annotated[str | None, typer.Option("--json", help="Write the figures to this file; `-`: to standard output.")]

@@ -6,7 +6,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_PACKAGES = ("voice-agent-gateway", "uvloop", "uvicorn", "starlette", "websockets", "aiohttp", "msgspec")
+_PACKAGES = ("voice-agent-gateway", "uvloop", "uvicorn", "starlette", "websockets", "httptools", "msgspec")
 
 
 def describe() -> dict[str, str]:

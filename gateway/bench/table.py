@@ -73,7 +73,8 @@ def _lines(made: Report) -> Iterator[tuple[str, str]]:
         after = f"at most {made.barge_in.speech_after} pieces of speech after an interrupt"
         yield "barge-in", f"{apart}; {after}, in {made.barge_in.turns_with_speech_after} turns"
     if turns.overdue:
-        yield "overdue", f"{turns.overdue} turns waited for the one before them; that counts as the gateway's time"
+        waited = f"{turns.overdue} turns waited for the one before them"
+        yield "overdue", f"{waited}; that counts as the gateway's time, so let --interval be longer than a turn"
     yield from _costs(made)
     if made.lateness_ms is not None:
         yield "load generator", f"late by {made.lateness_ms.p50:.2f} ms p50, {made.lateness_ms.p99:.2f} ms p99"

@@ -23,6 +23,10 @@ BODY = msgspec.json.encode(
         ("tool_choice is not known here", "body", "tool_choice"),
         ("reasoning_effort is refused, though it was not sent", "reasoning_effort", None),
         ("messages[3] is wrong", "messages", None),
+        ("In context=('properties', 'temperature'): no type", "tools[0].function.parameters", None),
+        ("Too long: shorten them, or temperature", "messages", None),
+        ("Not supported with this model", "tool_choice.type", "tool_choice"),
+        ("Extra inputs are not permitted", "tools.0.custom.eager_input_streaming", "eager_input_streaming"),
         ("my_temperature_sensor is no tool", "tools", None),
         ("", "", None),
     ],
@@ -35,8 +39,8 @@ def test_refused_field(message: str, param: str, field: str | None) -> None:
 def test_records_add_up_and_keep_what_the_name_tells() -> None:
     """Each refusal is remembered beside the earlier ones and the name's own rule."""
     capabilities = Capabilities()
-    capabilities.refuse("u", "gpt-6-luna", "temperature")
-    capabilities.refuse("u", "gpt-6-luna", "tool_choice")
+    capabilities.learn("u", "gpt-6-luna", capabilities.of("u", "gpt-6-luna").without("temperature"))
+    capabilities.learn("u", "gpt-6-luna", capabilities.of("u", "gpt-6-luna").without("tool_choice"))
     record = capabilities.of("u", "gpt-6-luna")
     assert record.refused == {"temperature", "tool_choice"}
     assert record.effort_with_tools == "none"
@@ -46,9 +50,9 @@ def test_records_add_up_and_keep_what_the_name_tells() -> None:
 def test_a_refused_output_limit_goes_by_its_other_name() -> None:
     """Only where the other name is refused too is the limit left out."""
     capabilities = Capabilities()
-    capabilities.refuse("u", "m", "max_completion_tokens")
+    capabilities.learn("u", "m", capabilities.of("u", "m").without("max_completion_tokens"))
     assert capabilities.of("u", "m") == Capability(max_tokens_field="max_tokens")
-    capabilities.refuse("u", "m", "max_tokens")
+    capabilities.learn("u", "m", capabilities.of("u", "m").without("max_tokens"))
     assert capabilities.of("u", "m").refused == {"max_tokens"}
 
 
@@ -68,7 +72,7 @@ def test_lists_fill_a_record_and_configuration_has_the_last_word() -> None:
 def test_a_refusal_outlives_a_list_that_comes_late() -> None:
     """The first request may be quicker than the list, and what it taught holds."""
     capabilities = Capabilities()
-    capabilities.refuse("u", "m", "temperature")
+    capabilities.learn("u", "m", capabilities.of("u", "m").without("temperature"))
     capabilities.tell("u", "chat", {"m": {"refused": frozenset({"tool_choice"}), "max_output": 9}})
     record = capabilities.of("u", "m")
     assert record.refused == {"temperature", "tool_choice"}
@@ -80,8 +84,8 @@ def test_wire_formats_of_one_address_have_records_of_their_own() -> None:
     capabilities = Capabilities()
     capabilities.configure("u", "m", {"context_window": 7}, "responses")
     capabilities.tell("u", "responses", {"m": {"max_output": 9}})
-    capabilities.refuse("u", "m", "temperature", "responses")
-    capabilities.move("u", "m", "responses", "messages")
+    capabilities.learn("u", "m", capabilities.of("u", "m", "responses").without("temperature"), "responses")
+    capabilities.learn("u", "m", capabilities.of("u", "m", "messages").moved("responses"), "messages")
     assert capabilities.of("u", "m") == Capability()
     assert (capabilities.told("u", "responses"), capabilities.told("u")) == (True, False)
     record = capabilities.of("u", "m", "responses")

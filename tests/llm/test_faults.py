@@ -30,8 +30,9 @@ def test_shapes(body: Any, error: ProviderError | None) -> None:
 
 
 def test_body_that_is_no_json() -> None:
-    """A proxy's HTML page says nothing."""
-    assert faults.read_body(b"<html>") == ProviderError()
+    """A proxy's HTML page says nothing, nor do words in another encoding, or arrays without end."""
+    for body in (b"<html>", b'{"error":{"message":"caf\xe9"}}', b'{"error":' + b"[" * 5000 + b"]" * 5000 + b"}"):
+        assert faults.read_body(body) == ProviderError()
 
 
 @pytest.mark.parametrize(

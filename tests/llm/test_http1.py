@@ -75,6 +75,7 @@ async def test_a_body_without_length_ends_with_its_connection() -> None:
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "it does not speak HTTP"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "the head of its answer is endless"),
         (b"HTTP/1.1 200 OK\r\nContent-Le", "the connection was lost"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", "it does not speak HTTP"),
         (CHUNKED[:-5], "the connection was lost"),
     ],
 )
@@ -100,6 +101,23 @@ async def test_words_that_nobody_asked_for_end_a_kept_connection() -> None:
         connection.send_rest(SIZED)
         if connection.number == 1:
             connection.send_rest(SIZED)
+        await connection.closed()
+
+    async with raw_server(babble) as url, Http() as http:
+        pool = Pool(http, Endpoint("acme", url))
+        assert [await body_of(pool), await body_of(pool)] == [b"hello world"] * 2
+    assert numbers == [1, 2]
+
+
+@pytest.mark.parametrize("more", [b"nonsense\r\n\r\n", SIZED])
+async def test_what_follows_an_answer_in_one_read_takes_nothing_from_it(more: bytes) -> None:
+    """But the connection is not used again."""
+    numbers = []
+
+    async def babble(connection: Connection) -> None:
+        await connection.request()
+        numbers.append(connection.number)
+        connection.send_rest(SIZED + more)
         await connection.closed()
 
     async with raw_server(babble) as url, Http() as http:

@@ -10,8 +10,8 @@ from tests.llm.counters import stats
 from tests.llm.rawserver import DONE, Connection, raw_server
 from tests.servers import serving
 from voice_agent.events import ModelEvent, ModelFailed, ModelFinished, TextDelta, ToolCallDelta
-from voice_agent.llm.capabilities import Capabilities
-from voice_agent.llm.provider import ProviderModel
+from voice_agent.llm.capabilities import Api, Capabilities
+from voice_agent.llm.provider import FORMATS, ProviderModel
 from voice_agent.llm.simulated.server import create_app
 from voice_agent.llm.wire import Endpoint, Http, Pool
 from voice_agent.messages import Message, ModelRequest, Opaque, ToolSchema
@@ -148,6 +148,17 @@ async def test_refused_field_is_dropped_and_remembered() -> None:
     assert out[-1] == ModelFailed("acme refused the request (HTTP 400): bad *** or ***")
 
 
+@pytest.mark.parametrize("api", FORMATS)
+@pytest.mark.parametrize("data", [b'{"type":"caf\xe9"}', b'{"error":' + b"[" * 5000 + b"]" * 5000 + b"}"])
+async def test_what_cannot_be_read_is_a_failure_in_every_format(api: Api, data: bytes) -> None:
+    """Words in another encoding and arrays without end, as an event and as a whole reply."""
+    for body in (b"data: " + data + b"\n\n", data):
+        decoder = FORMATS[api].decoder("acme/m", "acme", None)
+        out = decoder.feed(body)
+        out += [] if decoder.finished else decoder.eof()
+        assert out == [ModelFailed("acme sent something that is no reply", retryable=True)]
+
+
 async def test_connection_is_kept_after_done() -> None:
     """A stream whose last bytes come behind `[DONE]` leaves its connection for the next reply."""
     numbers: list[int] = []
@@ -185,3 +196,47 @@ async def test_loss_after_the_finish_is_no_failure() -> None:
     assert out[0] == TextDelta("ok")
     assert isinstance(out[1], ModelFinished)
     assert out[1].reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "remembered"), [("temperature is not supported", True), ("temperature has to be at most 1", False)]
+)
+async def test_a_value_that_is_refused_says_nothing_of_others(refusal: str, remembered: bool) -> None:
+    """The field is left out of this request; of those that follow only if the model takes it at no value."""
+    sent: list[bool] = []
+
+    async def picky(connection: Connection) -> None:
+        while True:
+            _, body = await connection.request()
+            sent.append(b"temperature" in body)
+            if b"temperature" in body:
+                connection.send(b'{"error":{"message":"%b"}}' % refusal.encode(), "400 Bad Request")
+            else:
+                connection.send(DONE)
+
+    out: list[ModelEvent] = []
+    async with raw_server(picky) as url, Http() as http:
+        asked = model(http, url)
+        for _ in range(2):
+            await asked.reply(asks("a", temperature=2), out.append)
+    assert sent == ([True, False, False] if remembered else [True, False, True, False])
+
+
+async def test_what_was_left_out_in_vain_is_not_remembered() -> None:
+    """A request that is refused whatever is left out of it takes nothing from those that follow."""
+    sent: list[set[str]] = []
+
+    async def hopeless(connection: Connection) -> None:
+        while True:
+            _, body = await connection.request()
+            sent.append(set(msgspec.json.decode(body)))
+            connection.send(b'{"error":{"message":"neither temperature nor stream_options help"}}', "400 Bad Request")
+
+    out: list[ModelEvent] = []
+    async with raw_server(hopeless) as url, Http() as http:
+        asked = model(http, url)
+        await asked.reply(asks("a", temperature=1), out.append)
+        tries = len(sent)
+        await asked.reply(asks("a", temperature=1), out.append)
+    assert tries == 3
+    assert sent[tries] == sent[0]

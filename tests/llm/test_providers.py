@@ -85,6 +85,14 @@ def test_a_table_replaces_a_built_in_provider(tmp_path: Path) -> None:
         ('[groq]\nurl = "http://a b/"\n', "[groq]: `url` is no http or https URL"),
         ('[groq]\nurl = "http://gr\u00f6q/"\n', "[groq]: `url` is no http or https URL"),
         ('[groq]\nurl = "http://groq:port/"\n', "[groq]: `url` is no http or https URL"),
+        (
+            '[groq]\nurl = "http://me:secret@groq/v1"\n',
+            "[groq]: `url` may not hold a user or a password: a key goes where `key_env` says",
+        ),
+        (
+            f'[groq]\n{URL}models.m.api = "messages"\n',
+            '[groq.models."m"]: Messages has an address of its own, so a table of its own',
+        ),
         ('[groq]\nurl = "http://groq/?v=1"\n', "[groq]: `url` may not end in a query or a fragment"),
     ],
 )

@@ -18,6 +18,7 @@ _ALWAYS_THINKS = re.compile(r"opus-5-5|(?:fable|mythos)-5")
 _THINKS_BETWEEN_TOOLS = re.compile(r"sonnet-5-5")
 _THINKS_UNLESS_TOLD = re.compile(r"haiku-5-5|opus-5|sonnet-5")
 _THINKS_WHEN_TOLD = re.compile(r"claude-3|(?:opus|sonnet|haiku)-4")
+_CONTENT = ("input", "messages", "system", "tools")
 _OPENAI_URL = "https://api.openai.com/"
 
 
@@ -49,6 +50,16 @@ class Capability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The wire format for this request."""
         reasons = bool(request.tools) and request.reasoning not in (None, self.effort_with_tools)
         return "responses" if self.responses_for_effort and reasons else self.api
+
+    def without(self, field: str) -> "Capability":
+        """The record of a model that refuses a field: the output limit goes by its other name, others are left out."""
+        if field == "max_completion_tokens" and self.api == "chat":
+            return msgspec.structs.replace(self, max_tokens_field="max_tokens")
+        return msgspec.structs.replace(self, refused=self.refused | {field})
+
+    def moved(self, api: Api) -> "Capability":
+        """The record of a model that is to be spoken to in another wire format."""
+        return msgspec.structs.replace(self, api=api, responses_for_effort=False)
 
 
 class Capabilities:
@@ -94,26 +105,19 @@ class Capabilities:
             told["refused"] = record.refused | told.get("refused", frozenset())
             self._records[base_url, api, model] = msgspec.structs.replace(record, **told)
 
-    def refuse(self, base_url: str, model: str, field: str, api: Api = "chat") -> None:
-        """Remember that this field is refused: the output limit goes by its other name, others are left out."""
-        record = self.of(base_url, model, api)
-        if field == "max_completion_tokens" and record.api == "chat":
-            changed = msgspec.structs.replace(record, max_tokens_field="max_tokens")
-        else:
-            changed = msgspec.structs.replace(record, refused=record.refused | {field})
-        self._records[base_url, api, model] = changed
-
-    def move(self, base_url: str, model: str, to: Api, api: Api = "chat") -> None:
-        """Remember that the model is to be spoken to in another wire format."""
-        record = msgspec.structs.replace(self.of(base_url, model, api), api=to, responses_for_effort=False)
+    def learn(self, base_url: str, model: str, record: Capability, api: Api = "chat") -> None:
+        """Remember what a model has shown that it takes."""
         self._records[base_url, api, model] = record
 
 
 def refused_field(message: str, param: str, droppable: tuple[str, ...], body: bytes) -> str | None:
     """The droppable field, among those the body holds, that a provider's refusal names; None if it names none."""
     sent = [field for field in droppable if f'"{field}":'.encode() in body]
-    if param in sent:
-        return param
+    path = re.split(r"[.\[\]]+", param)
+    named = next((field for field in (path[0], path[-1]) if field in sent), None)
+    if named or path[0] in _CONTENT:
+        # What is wrong with the content, such as a tool's schema, may well be told in words that are fields' names.
+        return named
     return next((field for field in sent if re.search(rf"\b{field}\b", message)), None)
 
 

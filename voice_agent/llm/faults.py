@@ -18,6 +18,9 @@ _LIKE_A_KEY = re.compile(
 )
 _QUOTED_CHARS = 200
 
+NOT_JSON = (ValueError, RecursionError)
+"""What reading JSON of a provider's may raise: it is none, no UTF-8, or nested without end."""
+
 
 class ProviderError(msgspec.Struct, frozen=True):
     """The error a provider reported, in whichever shape it came."""
@@ -54,7 +57,7 @@ def read_body(body: bytes) -> ProviderError:
     """The error in the body of a refusal; an empty one if it is no JSON."""
     try:
         return read_error(msgspec.json.decode(body)) or ProviderError()
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return ProviderError()
 
 

@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
                     self._fail(WireError("the head of its answer is endless"))
         except httptools.HttpParserCallbackError as fault:
             self._fail(fault.__context__ if isinstance(fault.__context__, Exception) else fault)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(WireError("it does not speak HTTP"))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -137,7 +137,8 @@ class Connection(asyncio.Protocol):
         self._on_free(self)
 
     def _fail(self, fault: Exception) -> None:
-        self._fault = fault
+        if not self.complete:  # what follows a whole answer cannot spoil it
+            self._fault = fault
         self.close()
         self._wake()
 

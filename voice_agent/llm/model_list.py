@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from voice_agent.llm.faults import NOT_JSON
+
 
 def read_models(body: bytes) -> dict[str, dict[str, Any]]:
     """Fields by model, from the answer to a GET of the list; models and fields of which it tells nothing are left out.
@@ -13,7 +15,7 @@ def read_models(body: bytes) -> dict[str, dict[str, Any]]:
     """
     try:
         listed = msgspec.json.decode(body)
-    except (ValueError, RecursionError):  # no JSON, no UTF-8, or JSON without end
+    except NOT_JSON:
         return {}
     models = listed.get("data") if isinstance(listed, dict) else None
     told = {}

@@ -3,13 +3,14 @@
 import contextlib
 import re
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
 from voice_agent.events import ModelEvent
 from voice_agent.llm import anthropic_messages, chat_completions, faults, openai_responses
 from voice_agent.llm.base import WireFormat
-from voice_agent.llm.capabilities import Api, Capabilities, refused_field
+from voice_agent.llm.capabilities import Api, Capabilities, Capability, refused_field
 from voice_agent.llm.faults import ProviderError
 from voice_agent.llm.http1 import WireError
 from voice_agent.llm.model_list import read_models
@@ -21,7 +22,19 @@ FORMATS: Mapping[Api, WireFormat] = {
     "messages": anthropic_messages.FORMAT,
     "responses": openai_responses.FORMAT,
 }
+_ABOUT_VALUE = re.compile(
+    r"\b(?:maximum|minimum|range|at (?:most|least)|between|too (?:large|small|high|low)|(?:less|more) than)\b|[<>]",
+    re.IGNORECASE,
+)
 _ABOUT_REASONING = re.compile(r"thinking|signature|reasoning|encrypted", re.IGNORECASE)
+
+
+class _Trial(NamedTuple):
+    """A request, and what the model is thought to take; `lasting`: to be remembered if it is taken."""
+
+    request: ModelRequest
+    record: Capability
+    lasting: bool = False
 
 
 class ProviderModel:
@@ -37,11 +50,12 @@ class ProviderModel:
         self._capabilities = capabilities
 
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
-        """See `Model.reply`. What the provider refuses by name is left out from then on, and asked again."""
-        asking: ModelRequest | None = request
+        """See `Model.reply`. What is refused by name is left out, and asked again; for good, if that is taken."""
+        endpoint = self._pool.endpoint
+        trial: _Trial | None = _Trial(request, self._capabilities.of(endpoint.base_url, self._wire_model, endpoint.api))
         try:
-            while asking is not None:
-                asking = await self._attempt(asking, emit)
+            while trial is not None:
+                trial = await self._attempt(trial, emit)
         except WireError as fault:
             emit(faults.unreachable(self._pool.endpoint.provider, str(fault)))
 
@@ -53,43 +67,44 @@ class ProviderModel:
         if not self._capabilities.told(endpoint.base_url, endpoint.api):
             self._capabilities.tell(endpoint.base_url, endpoint.api, read_models(listed))
 
-    async def _attempt(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> ModelRequest | None:
-        """The request to try again with, if that is worth it: nothing was emitted and something fewer will be sent."""
-        endpoint = self._pool.endpoint
-        record = self._capabilities.of(endpoint.base_url, self._wire_model, endpoint.api)
-        wire = FORMATS[record.api_for(request)]
-        body = msgspec.json.encode(wire.fields(request, self._wire_model, self._name, record))
+    async def _attempt(self, trial: "_Trial", emit: Callable[[ModelEvent], None]) -> "_Trial | None":
+        """What to try next, if that is worth it: nothing was emitted and something fewer will be sent."""
+        endpoint, request = self._pool.endpoint, trial.request
+        wire = FORMATS[trial.record.api_for(request)]
+        body = msgspec.json.encode(wire.fields(request, self._wire_model, self._name, trial.record))
         async with self._pool.post(wire.path, body, wire.headers) as reply:
             if reply.status == 200:
+                if trial.lasting:
+                    self._capabilities.learn(endpoint.base_url, self._wire_model, trial.record, endpoint.api)
                 await self._stream(wire, reply, emit)
                 return None
             error = faults.read_body(await reply.read())
-            if reply.status in (400, 422):
-                again = self._learn(wire, request, body, error)
+            if reply.status in (400, 404, 422):
+                again = self._next(wire, trial, body, error)
                 if again is not None:
                     return again
             emit(faults.http_fault(endpoint.provider, reply.status, error, endpoint.key))
             return None
 
-    def _learn(self, wire: WireFormat, request: ModelRequest, body: bytes, error: ProviderError) -> ModelRequest | None:
-        """The request to try again with, after what this refusal taught; None if it taught nothing."""
-        where, api = (self._pool.endpoint.base_url, self._wire_model), self._pool.endpoint.api
-        if wire is not FORMATS["responses"] and "/v1/responses" in error.message:
-            self._capabilities.move(*where, "responses", api)
-            return request
+    def _next(self, wire: WireFormat, trial: "_Trial", body: bytes, error: ProviderError) -> "_Trial | None":
+        """What to try after this refusal; None if it teaches nothing."""
+        request, record = trial.request, trial.record
+        if wire is FORMATS["chat"] and "v1/responses" in error.message:
+            return _Trial(request, record.moved("responses"), lasting=True)
         field = refused_field(error.message, error.param, wire.droppable, body)
         named = bool(error.param) and field == error.param
         if not named and _ABOUT_REASONING.search(error.message) and any(message.opaque for message in request.turn):
             # Replayed reasoning that the provider will not have: without any of it, every provider goes on.
             bare = tuple(msgspec.structs.replace(message, opaque=()) for message in request.turn)
-            return msgspec.structs.replace(request, turn=bare)
+            return trial._replace(request=msgspec.structs.replace(request, turn=bare))
         if field is None:
             return None
-        self._capabilities.refuse(*where, field, api)
-        record = self._capabilities.of(*where, api)
+        bare_record = record.without(field)
         # A refusal that goes on, for all that was left out, means something else by the same word.
-        changed = msgspec.json.encode(wire.fields(request, self._wire_model, self._name, record)) != body
-        return request if changed else None
+        if msgspec.json.encode(wire.fields(request, self._wire_model, self._name, bare_record)) == body:
+            return None
+        # A value that is out of bounds says nothing of others.
+        return _Trial(request, bare_record, lasting=trial.lasting or not _ABOUT_VALUE.search(error.message))
 
     async def _stream(self, wire: WireFormat, reply: Reply, emit: Callable[[ModelEvent], None]) -> None:
         endpoint = self._pool.endpoint

@@ -81,6 +81,8 @@ def _url_fault(url: str) -> str | None:
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         sound = False
+    if sound and "@" in parts.netloc:
+        return "may not hold a user or a password: a key goes where `key_env` says"
     if not sound or not url.isascii() or not url.isprintable() or " " in url:
         return "is no http or https URL"
     return "may not end in a query or a fragment" if parts.query or parts.fragment else None
@@ -111,7 +113,9 @@ def _provider(name: str, table: Any) -> Provider:
     if wrong := _url_fault(provider.url):
         raise ValueError(f"[{name}]: `url` {wrong}")
     for model, fields in provider.models.items():
-        _converted(fields, Capability, f'{name}.models."{model}"')
+        capability = _converted(fields, Capability, f'{name}.models."{model}"')
+        if "api" in fields and "messages" in {capability.api, provider.api} and capability.api != provider.api:
+            raise ValueError(f'[{name}.models."{model}"]: Messages has an address of its own, so a table of its own')
     return provider
 
 

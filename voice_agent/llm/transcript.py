@@ -1,18 +1,23 @@
 """A request's messages as every wire format needs them: each call with its result beside it, gaps filled."""
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from typing import NamedTuple
+
+import msgspec
 
 from voice_agent.messages import Message, ModelRequest, Opaque, ToolCall
 from voice_agent.prompt import provider_text
 
 _NO_RESULT = "no result was recorded"
 _EMPTY_RESULT = "(empty)"
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+_NAME_CHARS = 64
 
 
 class Result(NamedTuple):
-    """What a call gave, as the model reads it; never blank."""
+    """What a call gave, as the model reads it, never blank; the call has a name that every provider takes."""
 
     call: ToolCall
     text: str
@@ -50,6 +55,8 @@ def lines(request: ModelRequest, maker: str) -> Iterator[Line]:
 
 
 def _result(call: ToolCall, waiting: deque[Message]) -> Result:
+    # A model may have called what has no such name, and a history that holds one is refused in every turn to come.
+    call = msgspec.structs.replace(call, name=_NOT_IN_NAMES.sub("_", call.name)[:_NAME_CHARS] or "_")
     if not waiting:
         return Result(call, _NO_RESULT, failed=True)
     message = waiting.popleft()

@@ -211,6 +211,7 @@ class Pool:
             target = base.path.rstrip("/") + path + (("&" if "?" in path else "?") + query if query else "")
             fields = {"Host": base.netloc.rpartition("@")[2], **self.endpoint.headers(), **headers}
             lines = [f"{method} {target} HTTP/1.1", "User-Agent: voice-agent-gateway", "Accept: */*"]
+            lines.append("Accept-Encoding: identity")
             lines += [f"{name}: {value}" for name, value in fields.items()]
             head = self._heads[key] = "".join(f"{line}\r\n" for line in lines).encode("ascii")
         return head

@@ -127,7 +127,7 @@ def test_effort_beside_tools() -> None:
 def test_refused_fields_are_left_out() -> None:
     """A refused field is not sent again at that address, and is at another."""
     capabilities = Capabilities()
-    capabilities.refuse("u", "m", "stream_options")
+    capabilities.learn("u", "m", capabilities.of("u", "m").without("stream_options"))
     assert "stream_options" not in encode(request(user("a")), capabilities.of("u", "m"))
     assert "stream_options" in encode(request(user("a")), capabilities.of("v", "m"))
 
@@ -138,7 +138,7 @@ _calls = st.lists(
     st.builds(
         ToolCall,
         id=_ids,
-        name=st.just("look"),
+        name=st.sampled_from(["look", "default_api:look", "", "x" * 65]),
         arguments=st.sampled_from(["{}", '{"x": 1}', '{"malformed_arguments":"{"}']),
         utterance=st.none() | _texts,
         heard=st.none() | _texts,

@@ -275,7 +275,9 @@ async def test_refused_reasoning_is_left_out(message: str) -> None:
     assert record.refused == frozenset()
 
 
-async def test_chat_model_moves_here_when_it_is_told_to() -> None:
+@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found"])
+@pytest.mark.parametrize("where", ["Please use /v1/responses", "only supported in v1/responses"])
+async def test_chat_model_moves_here_when_it_is_told_to(status: str, where: str) -> None:
     """A refusal that names this address costs one more request, once; everything after it comes here."""
     paths: list[str] = []
     asked_of: list[bytes] = []
@@ -288,8 +290,7 @@ async def test_chat_model_moves_here_when_it_is_told_to() -> None:
             if paths[-1] == "/v1/responses":
                 connection.send(OK)
             else:
-                text = "Function tools with reasoning_effort are not supported here. Please use /v1/responses instead."
-                connection.send(refusal(text, "reasoning_effort"), "400 Bad Request")
+                connection.send(refusal(f"Tools with reasoning_effort: {where}.", "model"), status)
 
     out: list[ModelEvent] = []
     async with raw_server(openai) as url, Http() as http, asyncio.timeout(10):

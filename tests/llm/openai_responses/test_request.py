@@ -220,7 +220,7 @@ def test_refused_fields_are_left_out() -> None:
     """A refused field is not sent again at that address, and is at another."""
     capabilities = Capabilities()
     capabilities.of("u", "m", "responses")
-    capabilities.refuse("u", "m", "include")
+    capabilities.learn("u", "m", capabilities.of("u", "m").without("include"))
     assert "include" not in encode(request(user("a")), capabilities.of("u", "m"))
     assert "include" in encode(request(user("a")), capabilities.of("v", "m", "responses"))
 
@@ -231,7 +231,7 @@ _calls = st.lists(
     st.builds(
         ToolCall,
         id=_ids,
-        name=st.just("look"),
+        name=st.sampled_from(["look", "default_api:look", "", "x" * 65]),
         arguments=st.sampled_from(["{}", '{"x": 1}', '{"malformed_arguments":"{"}']),
         utterance=st.none() | _texts,
         heard=st.none() | _texts,

@@ -13,8 +13,7 @@ from voice_agent.prompt import provider_arguments
 
 _OPENING = "[the call begins]"
 _SILENCE = "[the caller says nothing]"
-_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
-_NAME_CHARS = 64
+_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 
 Block = dict[str, Any]
 _log = logging.getLogger(__name__)
@@ -27,7 +26,7 @@ class _Ids:
         self._given: dict[str, int] = {}
 
     def new(self, wanted: str) -> str:
-        name = base = _NOT_IN_NAMES.sub("_", wanted) or "_"
+        name = base = _NOT_IN_IDS.sub("_", wanted) or "_"
         while name in self._given:
             self._given[base] += 1
             name = f"{base}_{self._given[base]}"
@@ -124,10 +123,8 @@ def _text(text: str) -> Block:
 
 
 def _call(result: Result, call_id: str) -> Block:
-    # A model of another maker may have called what has no name here.
-    name = _NOT_IN_NAMES.sub("_", result.call.name)[:_NAME_CHARS] or "_"
     arguments = msgspec.json.decode(provider_arguments(result.call))
-    return {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
+    return {"type": "tool_use", "id": call_id, "name": result.call.name, "input": arguments}
 
 
 def _result(result: Result, call_id: str) -> Block:

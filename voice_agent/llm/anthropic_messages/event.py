@@ -68,7 +68,7 @@ _decode = msgspec.json.Decoder(Event).decode
 
 
 def read_event(data: bytes) -> Event:
-    """The event. One of a kind that is not known is just its type, whatever it holds. Raises msgspec.DecodeError."""
+    """The event. One of a kind that is not known is just its type, whatever it holds. Raises `faults.NOT_JSON`."""
     try:
         return _decode(data)
     except msgspec.ValidationError:

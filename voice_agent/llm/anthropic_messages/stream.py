@@ -70,7 +70,7 @@ class MessagesDecoder:
             return
         try:
             event = read_event(data)
-        except msgspec.DecodeError:
+        except faults.NOT_JSON:
             self._fail(faults.garbled(self._provider))
             return
         if event.is_foreign:
@@ -195,6 +195,6 @@ class MessagesDecoder:
 def _is_json(data: bytes) -> bool:
     try:
         read_event(data)
-    except msgspec.DecodeError:
+    except faults.NOT_JSON:
         return False
     return True

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from voice_agent.events import ToolCallDelta
+from voice_agent.llm import faults
 
 
 class _Call:
@@ -90,7 +91,7 @@ def _opens_another(call: _Call, call_id: str | None, name: str) -> bool:
 def _is_complete(text: str) -> bool:
     try:
         msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except faults.NOT_JSON:
         return False
     return True
 

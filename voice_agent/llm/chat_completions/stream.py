@@ -5,8 +5,6 @@ It reads every server's shape that facts name: OpenAI, Azure, vLLM, Ollama, Groq
 
 from typing import Any
 
-import msgspec
-
 from voice_agent.events import FinishReason, ModelEvent, ModelFailed, ModelFinished, TextDelta
 from voice_agent.llm import faults
 from voice_agent.llm.chat_completions.call_pieces import CallPieces
@@ -76,18 +74,16 @@ class ChatDecoder:
             self._finish()
             return
         try:
-            chunk = decode_chunk(data)
-        except msgspec.DecodeError:
+            self._chunk(decode_chunk(data), data)
+        except faults.NOT_JSON:
             self._fail(faults.garbled(self._provider))
-            return
-        self._chunk(chunk, data)
 
     def _document(self, body: bytes) -> None:
         if not body:
             return
         try:
             chunk = decode_chunk(body)
-        except msgspec.DecodeError:
+        except faults.NOT_JSON:
             error = faults.read_body(body)
             known = error != faults.ProviderError()
             self._fail(
@@ -102,7 +98,7 @@ class ChatDecoder:
 
     def _chunk(self, chunk: Chunk, data: bytes) -> None:
         if chunk.error or chunk.object == "error":
-            error = faults.read_error(msgspec.json.decode(data)) or faults.ProviderError()
+            error = faults.read_body(data)
             self._fail(faults.stream_fault(self._provider, error, self._secret))
             return
         if chunk.choices is None and chunk.is_foreign:
@@ -201,6 +197,6 @@ class ChatDecoder:
 def _is_json(data: bytes) -> bool:
     try:
         decode_chunk(data)
-    except msgspec.DecodeError:
+    except faults.NOT_JSON:
         return False
     return True

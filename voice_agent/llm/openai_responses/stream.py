@@ -72,7 +72,7 @@ class ResponsesDecoder:
             return
         try:
             self._event(decode_event(data), data)
-        except msgspec.DecodeError:
+        except faults.NOT_JSON:
             self._fail(faults.garbled(self._provider))
 
     def _event(self, event: Event, data: bytes) -> None:
@@ -205,6 +205,6 @@ class ResponsesDecoder:
 def _is_json(data: bytes) -> bool:
     try:
         decode_event(data)
-    except msgspec.DecodeError:
+    except faults.NOT_JSON:
         return False
     return True
