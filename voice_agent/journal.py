@@ -14,6 +14,8 @@ from voice_agent.store.base import Fenced, StoreError
 Then = Callable[[Exception | None], None]
 log = logging.getLogger(__name__)
 _FIRST_DELAY_S, _LAST_DELAY_S = 0.05, 1.0
+# Of the loop: a session's task begins the turn, the turn's calls the model, and the model's sends the request.
+_ROUNDS = 3
 
 
 class Journal:
@@ -52,7 +54,12 @@ class Journal:
         self._work.clear()
 
     async def flush(self) -> None:
-        """Write until nothing is held."""
+        """Write until nothing is held, but give way first: by then the turn whose words these are has sent its request.
+
+        They are journalled beside it, and not before.
+        """
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
         while self._writes:
             write, then = self._writes[0]
             fault = await self._insist(write)
