@@ -44,8 +44,9 @@ from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.runner import Tool
 
 log = logging.getLogger(__name__)
-# Sessions make many short-lived objects and hardly a cycle: young ones are looked through less often than by default.
-_GC_THRESHOLDS = (20_000, 20, 20)
+# Young objects are looked through in small lots, a millisecond each; all of them, which takes a tenth of a second in a
+# busy process, hardly ever: turns leave no cycles behind (`tests/test_garbage.py`).
+_GC_THRESHOLDS = (1_000, 10, 1_000)
 
 DEMO = Agent(
     id="demo",

@@ -39,6 +39,15 @@ class Inbox:
         for event in self._waiting:
             deliver(event)
 
+    def close(self) -> None:
+        """Drop everything from now on, and let go of the turn."""
+        self._waiting.clear()
+        self._deliver = _drop
+
+
+def _drop(_: TurnInput) -> None:
+    """Nobody is there."""
+
 
 class Listener(Protocol):
     """Who is told of a turn. All of it is synchronous: a slow client can never delay a barge-in."""
@@ -58,15 +67,18 @@ class Listener(Protocol):
 
 async def run_turn(turn: Turn, model: Model, tools: ToolRunner, inbox: Inbox, listener: Listener, clock: Clock) -> None:
     """Run the turn to its end. Returns when the last of its tools has finished, which may be after `TurnEnded`."""
-    async with asyncio.TaskGroup() as tasks:
-        driver = _Driver(turn, model, tools, listener, clock, tasks)
-        driver.begin()
-        inbox.connect(driver.feed)
-        try:
-            await driver.ended.wait()
-        except asyncio.CancelledError:
-            driver.forsake()
-            raise
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            driver = _Driver(turn, model, tools, listener, clock, tasks)
+            driver.begin()
+            inbox.connect(driver.feed)
+            try:
+                await driver.ended.wait()
+            except asyncio.CancelledError:
+                driver.forsake()
+                raise
+    finally:
+        inbox.close()
 
 
 class _Driver:
@@ -80,6 +92,7 @@ class _Driver:
         self._clock = clock
         self._tasks = tasks
         self._reply: asyncio.Task[None] | None = None
+        self._asked: ModelRequest | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
         self._kept: frozenset[str] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
@@ -132,6 +145,7 @@ class _Driver:
     def _perform(self, output: Output) -> None:
         match output:
             case ev.CallModel(request=request):
+                self._asked = request
                 self._reply = self._tasks.create_task(self._converse(request))
                 self._arm()
             case ev.RunTool(call_id=call_id):
@@ -147,20 +161,18 @@ class _Driver:
         self._kept = keep
         if self._reply is not None:
             self._reply.cancel()
-            self._reply = None
-        for call_id, task in self._running.items():
+            self._reply = self._asked = None
+        for call_id, task in tuple(self._running.items()):
             if call_id not in keep and task is not asyncio.current_task():
                 task.cancel()
 
     async def _converse(self, request: ModelRequest) -> None:
-        mine = asyncio.current_task()
-
         def take(event: ev.ModelEvent) -> None:
             # A reply that was stopped may have data in hand: it belongs to nobody any more.
-            if self._reply is not mine:
+            if self._asked is not request:
                 return
             if isinstance(event, _LAST):
-                self._reply = None  # it returns by itself, and can keep its connection
+                self._reply = self._asked = None  # it returns by itself, and can keep its connection
             self.feed(event)
 
         try:
@@ -176,6 +188,9 @@ class _Driver:
         except Exception:
             log.exception("the tool runner raised for %s", call.name)
             outcome = ev.ToolReturned(call.call_id, f"{call.name} could not be run.", "error")
+        finally:
+            # A cancelled task holds its frames, and they this: nothing may lead back to it.
+            self._running.pop(call.call_id, None)
         if call.call_id not in self._kept:
             self.feed(outcome)
             return

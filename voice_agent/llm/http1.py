@@ -133,6 +133,7 @@ class Connection(asyncio.Protocol):
         self._lost = True
         if self._status and not self._has_length:
             self.complete = True  # such a body ends with its connection
+        del self._parser  # which holds on to this connection
         self._wake()
         self._on_free(self)
 
