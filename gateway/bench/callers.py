@@ -6,9 +6,9 @@ import msgspec
 
 from gateway.bench.chat import ChatCaller
 from gateway.bench.household import Household
-from gateway.bench.line import Address
 from gateway.bench.native import NativeCaller
 from gateway.bench.plan import BenchError, Plan
+from gateway.bench.where import Address
 from voice_agent.llm.chat_completions import FORMAT
 from voice_agent.llm.wire import Endpoint, Http, Pool
 

@@ -7,8 +7,8 @@ import asyncio
 from collections import deque
 
 from gateway.bench.board import Board
-from gateway.bench.line import refusal
 from gateway.bench.take import Take
+from gateway.bench.where import refusal
 from voice_agent import events as ev
 from voice_agent.clock import SystemClock
 from voice_agent.llm.chat_completions import FORMAT

@@ -18,13 +18,16 @@ URL_WORDS = "Say one short sentence about the sea."
 Url = Annotated[str | None, typer.Option(help="The gateway to load.", show_default=False)]
 Self = Annotated[bool, typer.Option("--self", help="Start the product with a simulated provider, and load that.")]
 Json = Annotated[str | None, typer.Option("--json", help="Write the figures to this file; `-`: to standard output.")]
-Say = Annotated[str | None, typer.Option(help="What the callers say.", show_default=URL_WORDS)]
+FirstToken = Annotated[
+    float | None, typer.Option(help="--self: delay of the provider's first token.", show_default="100")
+]
+Say = Annotated[str | None, typer.Option(help="--url: what the callers say.", show_default=URL_WORDS)]
 
 
 def bench(  # noqa: PLR0913, PLR0917 - one for each option
     url: Url = None,
     itself: Self = False,
-    agent: Annotated[str, typer.Option(help="The agent to talk to.")] = "demo",
+    agent: Annotated[str | None, typer.Option(help="--url: the agent to talk to.", show_default="demo")] = None,
     sessions: Annotated[int, typer.Option(help="Sessions at the same time.")] = 50,
     turns: Annotated[int, typer.Option(help="Turns of each session that are measured.")] = 10,
     interval: Annotated[float, typer.Option(help="Seconds from one turn of a session to the next.")] = 2.0,
@@ -32,10 +35,10 @@ def bench(  # noqa: PLR0913, PLR0917 - one for each option
     history: Annotated[int, typer.Option(help="Messages that every second session has behind it.")] = 0,
     say: Say = None,
     protocol: Annotated[Literal["native", "chat"], typer.Option(help="voice.v1 or Chat Completions.")] = "native",
-    key: Annotated[str | None, typer.Option(help="An API key (VOICE_API_KEY).", show_default=False)] = None,
-    first_token_ms: Annotated[float, typer.Option(help="--self: delay of the provider's first token.")] = 100,
-    token_ms: Annotated[float, typer.Option(help="--self: delay between its tokens.")] = 10,
-    tokens: Annotated[int, typer.Option(help="--self: tokens of a reply.")] = 40,
+    key: Annotated[str | None, typer.Option(help="--url: an API key (VOICE_API_KEY).", show_default=False)] = None,
+    first_token_ms: FirstToken = None,
+    token_ms: Annotated[float | None, typer.Option(help="--self: delay between its tokens.", show_default="10")] = None,
+    tokens: Annotated[int | None, typer.Option(help="--self: tokens of a reply.", show_default="40")] = None,
     json: Json = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the first tokens' latencies into this PNG.")] = None,
 ) -> None:
@@ -43,30 +46,48 @@ def bench(  # noqa: PLR0913, PLR0917 - one for each option
     from gateway.bench.plan import OWN_AGENT, Pace, Plan
     from voice_agent.config import read_settings
 
+    _one_target(url, itself)
+    if itself:
+        _ignored("--self", {"--agent": agent, "--key": key, "--say": say})
+    else:
+        _ignored("--url", {"--first-token-ms": first_token_ms, "--token-ms": token_ms, "--tokens": tokens})
+    count = 40 if tokens is None else tokens
+    after, each = 100 if first_token_ms is None else first_token_ms, 10 if token_ms is None else token_ms
     plan = Plan(
         url=url,
-        agent=OWN_AGENT if itself else agent,
+        agent=OWN_AGENT if itself else agent or "demo",
         protocol=protocol,
         sessions=sessions,
         turns=turns,
         interval_s=interval,
         warm_up=warm_up,
         history=history,
-        say=(f"!stamps {tokens}" if itself else URL_WORDS) if say is None else say,
-        pace=Pace(first_token_ms, token_ms, tokens) if itself else None,
+        say=(f"!stamps {count}" if itself else URL_WORDS) if say is None else say,
+        pace=Pace(after, each, count) if itself else None,
     )
     _check(plan, json, plot)
-    raise typer.Exit(_tell(plan, _run(plan, key or (None if itself else read_settings().api_key)), json, plot))
+    notes = _run(plan, key or (None if itself else read_settings().api_key))
+    raise typer.Exit(_tell(plan, notes, json, plot))
+
+
+def _one_target(url: str | None, itself: bool) -> None:
+    if (url is not None) == itself:
+        raise ConfigError("give either --url, the gateway to load, or --self")
+
+
+def _ignored(mode: str, given: dict[str, str | float | None]) -> None:
+    """Raise ConfigError for options that would change nothing."""
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise ConfigError(f"{', '.join(names)} cannot be given together with {mode}")
 
 
 def _check(plan: "Plan", json: str | None, plot: Path | None) -> None:
     """Raise ConfigError for what would fail only at the end, or not say why."""
     from gateway.bench import picture
-    from gateway.bench.line import Address
     from gateway.bench.plan import faults
+    from gateway.bench.where import Address
 
-    if (plan.url is None) == (plan.pace is None):
-        raise ConfigError("give either --url, the gateway to load, or --self")
     if plan.pace is not None and plan.protocol == "chat":
         raise ConfigError("--self measures voice.v1; --protocol chat goes with --url")
     found = faults(plan)
@@ -104,25 +125,42 @@ def _make_room(plan: "Plan") -> None:
 def _run(plan: "Plan", key: str | None) -> "Notes":
     import uvloop
 
+    from gateway.bench.report import Notes
     from gateway.bench.run import run
 
-    async def until_stopped() -> "Notes":
+    notes = Notes()
+
+    async def until_stopped() -> None:
         task = asyncio.current_task()
         assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await run(plan, key)
+
+        def stop(number: signal.Signals) -> None:
+            notes.stopped, notes.fault = number, f"stopped by {number.name}; the figures are those until then"
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
+        await run(plan, key, notes, _say)
 
     try:
-        return uvloop.run(until_stopped())
+        uvloop.run(until_stopped())
     except asyncio.CancelledError:
-        raise typer.Exit(128 + signal.SIGTERM) from None
+        if not notes.measured:
+            sys.stderr.write("voice-gateway: stopped before anything was measured\n")
+            raise typer.Exit(128 + notes.stopped) from None
+    return notes
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(f"bench: {words}\n")
+    sys.stderr.flush()
 
 
 def _tell(plan: "Plan", notes: "Notes", json: str | None, plot: Path | None) -> int:
     """Write all that is asked for; returns the exit code."""
     from rich.console import Console
 
-    from gateway.bench import picture
+    from gateway.bench import figures, picture
     from gateway.bench.report import document, first_tokens, report
     from gateway.bench.table import show
 
@@ -134,6 +172,8 @@ def _tell(plan: "Plan", notes: "Notes", json: str | None, plot: Path | None) -> 
         Path(json).write_bytes(document(made))
     if plot is not None:
         picture.draw(first_tokens(notes), made, plot)
+    if robbed := figures.robbed(made.stolen_percent):
+        _say(robbed)
     if made.said is not None:
         sys.stderr.write(f"voice-gateway: {made.said}\n")
     return made.exit_code

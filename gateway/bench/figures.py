@@ -11,6 +11,8 @@ from gateway.bench.take import Take
 
 # A generator that is later than this has measured itself.
 MOST_LATENESS_MS = 20.0
+# Of a core: what a host takes beyond this shows in the tails.
+MOST_STOLEN_PERCENT = 1.0
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -58,6 +60,23 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
 
     ms: Spread | None
     store_ms: Spread | None
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """What the gateway's process holds (PSS), before and per session that was opened and said nothing."""
+
+    idle_sessions: int
+    gateway_kib: int
+    kib_per_session: float
+
+
+class Cpu(msgspec.Struct, frozen=True):
+    """User and system time, children included: of the product's processes in milliseconds per turn, and of all in
+    percent of a core. `waited_percent`: of the time, in which they could have run and had no core: others had it."""
+
+    ms_per_turn: dict[str, float]
+    core_percent: dict[str, float]
+    waited_percent: dict[str, float]
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
@@ -140,12 +159,25 @@ def verdict(fault: str | None, counts: Turns, late: Spread | None) -> tuple[int,
         told = ", ".join(f"{name} ({count})" for name, count in counts.errors.items())
         words = f"{counts.lost} turns were lost and {counts.failed} failed"
         return 1, f"{words}; errors: {told}" if told else words
+    if counts.overdue * 2 > counts.planned:
+        return 3, (
+            f"not valid: {counts.overdue} of {counts.planned} turns were due before the turn before them had ended, so "
+            "the figures are those of a queue; let --interval be longer than a turn"
+        )
     if late is not None and late.p99 > MOST_LATENESS_MS:
         return 3, (
             f"not valid: the load generator was {late.p99:.0f} ms late (p99), so it was the bottleneck and the figures "
             "are its own; try fewer sessions or a machine with more or less busy cores"
         )
     return 0, None
+
+
+def robbed(stolen_percent: dict[str, float]) -> str | None:
+    """What to say if the host took so much of a core that it shows."""
+    core = max(stolen_percent, key=lambda name: stolen_percent[name], default=None)
+    if core is None or stolen_percent[core] <= MOST_STOLEN_PERCENT:
+        return None
+    return f"the host took {stolen_percent[core]:g} % of {core}: the tails (p95, p99) and CPU are the host's too"
 
 
 def _between(takes: Iterable[Take], first: str, last: str) -> Spread | None:

@@ -8,9 +8,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from typing import cast
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-import msgspec
 from websockets.client import ClientProtocol
 from websockets.frames import Close, Opcode
 from websockets.http11 import Response
@@ -19,43 +17,10 @@ from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from gateway.bench.plan import BenchError
+from gateway.bench.where import refusal
 
 OPEN_S = 20.0
 _TEXT = 0x81  # a final text frame
-_SECURE = {"http": False, "https": True, "ws": False, "wss": True}
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where a gateway is (http, https, ws or wss), an agent of its, and an API key or None."""
-
-    url: str
-    agent: str
-    key: str | None
-
-    def session(self, user: str) -> str:
-        """The WebSocket address of a user's session."""
-        path = f"/v1/agents/{quote(self.agent, safe='')}/session?{urlencode({'user': user})}"
-        return self._at("ws") + path
-
-    def provider(self) -> str:
-        """The base URL of its Chat Completions."""
-        return self._at("http") + "/v1"
-
-    def fault(self) -> str | None:
-        """Why it is no address, or None."""
-        try:
-            parts = urlsplit(self.url)
-            named = parts.hostname is not None and parts.port != 0
-        except ValueError:
-            named = False
-        if named and parts.scheme in _SECURE:
-            return None
-        return f"--url: {self.url!r} is no address of a gateway; it looks like ws://127.0.0.1:8080"
-
-    def _at(self, scheme: str) -> str:
-        parts = urlsplit(self.url)
-        path = parts.path.rstrip("/").removesuffix("/v1")
-        return urlunsplit((scheme + "s" * _SECURE[parts.scheme], parts.netloc, path, "", ""))
 
 
 class Line(asyncio.Protocol):
@@ -187,16 +152,6 @@ class Line(asyncio.Protocol):
         for data in self._protocol.data_to_send():
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.write(data) if data else self._transport.write_eof()
-
-
-def refusal(status: int, body: bytes) -> str:
-    """What to say of a request that was refused."""
-    try:
-        detail = str(msgspec.json.decode(body)["detail"])
-    except (msgspec.DecodeError, KeyError, TypeError):
-        detail = "no reason given"
-    hint = {401: "; give a key with --key", 404: "; --agent names the agent"}.get(status, "")
-    return f"the gateway refused ({status}): {detail}{hint}"
 
 
 def _unreachable(host: str, port: int, fault: Exception) -> str:

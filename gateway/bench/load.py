@@ -32,13 +32,18 @@ class _Turn(NamedTuple):
 
 
 async def play(
-    groups: Mapping[str, Sequence[Caller]], turns: int, interval_s: float, interrupt_after: int = 0
-) -> dict[str, Board]:
+    groups: Mapping[str, Sequence[Caller]],
+    turns: int,
+    interval_s: float,
+    boards: dict[str, Board],
+    interrupt_after: int = 0,
+) -> None:
     """One phase: each caller of each group asks `turns` times. Ends when all is answered, or nothing more comes.
 
-    With `interrupt_after`, every second turn is interrupted after so many pieces of speech. The boards, by group.
+    With `interrupt_after`, every second turn is interrupted after so many pieces of speech. `boards` gets a board for
+    each group at once, so that whoever stops the phase in its middle has what was noted until then.
     """
-    boards = {name: Board(len(callers) * turns) for name, callers in groups.items()}
+    boards |= {name: Board(len(callers) * turns) for name, callers in groups.items()}
     for name, callers in groups.items():
         for caller in callers:
             caller.board = boards[name]
@@ -48,11 +53,10 @@ async def play(
     for turn in heapq.merge(*schedules, key=lambda turn: turn.at):
         await asyncio.sleep(max(0.0, began + turn.at - now()))
         if any(board.fault for board in boards.values()):
-            return boards
+            return
         turn.caller.ask(turn.caller.board.begin(began + turn.at, turn.interrupt_after))
     for board in boards.values():
         await _answered(board)
-    return boards
 
 
 def _schedule(callers: Sequence[Caller], turns: int, interval_s: float, interrupt_after: int) -> list[_Turn]:

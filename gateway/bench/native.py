@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from gateway.bench.board import Board
-from gateway.bench.line import Address, Line
+from gateway.bench.line import Line
 from gateway.bench.take import Take
+from gateway.bench.where import Address
 from voice_agent.clock import SystemClock
 
 

@@ -1,17 +1,50 @@
 """What Linux says of processes: the CPU time they took and the memory they hold. None where there is no /proc."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 _WAITED = 1  # field of /proc/PID/task/TID/schedstat, in nanoseconds
+_STEAL = 7  # field of a core's line in /proc/stat, counted after its name
 _UTIME, _STIME, _CUTIME, _CSTIME = 11, 12, 13, 14  # fields of /proc/PID/stat, counted after the command's name
+
+
+Ticks = Mapping[str, tuple[int, int]]
 
 
 def cpu_ticks(stat: str) -> int:
     """The ticks in a /proc/PID/stat: user and system time, that of children it waited for included."""
     fields = stat.rpartition(")")[2].split()
     return sum(int(fields[number]) for number in (_UTIME, _STIME, _CUTIME, _CSTIME))
+
+
+def core_ticks(stat: str) -> dict[str, tuple[int, int]]:
+    """For each core in a /proc/stat, by "core N": the ticks that the host of a virtual machine stole, and all."""
+    found = {}
+    for line in stat.splitlines():
+        name, *ticks = line.split()
+        if name.startswith("cpu") and name != "cpu":
+            # Time in guests, which follows, is counted as user time already.
+            counted = [int(tick) for tick in ticks[: _STEAL + 1]]
+            found[f"core {name[3:]}"] = counted[_STEAL], sum(counted)
+    return found
+
+
+def stolen_percent(before: Ticks, after: Ticks) -> dict[str, float]:
+    """What was stolen between two looks, in percent of each core's time."""
+    shares = {}
+    for core, (stolen, total) in after.items():
+        if core in before and total > before[core][1]:
+            shares[core] = round(100 * (stolen - before[core][0]) / (total - before[core][1]), 1)
+    return shares
+
+
+def cores() -> dict[str, tuple[int, int]]:
+    """`core_ticks` of now; empty where the system does not tell."""
+    with suppress(OSError):
+        return core_ticks(Path("/proc/stat").read_text())
+    return {}
 
 
 def pss_kib(rollup: str) -> int:

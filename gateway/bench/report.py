@@ -7,9 +7,8 @@ import msgspec
 
 from gateway.bench import figures
 from gateway.bench.board import Board
-from gateway.bench.figures import BargeIn, Commit, Seen, Spread, Turns
+from gateway.bench.figures import BargeIn, Commit, Cpu, Memory, Seen, Spread, Turns
 from gateway.bench.plan import Plan
-from gateway.bench.scales import Cpu, Memory
 
 
 class OverDirect(msgspec.Struct, frozen=True):
@@ -21,7 +20,8 @@ class OverDirect(msgspec.Struct, frozen=True):
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All figures. `complete`: the run came to its end; `exit_code` 0 is a valid run, and `said` what is to say of any
-    other. `with_history`: those sessions that had one; `gateway`: the others."""
+    other. `stolen_percent`: of each core's time, what the host of a virtual machine took while turns were measured,
+    empty where the system does not tell. `with_history`: those sessions that had one; `gateway`: the others."""
 
     complete: bool
     exit_code: int
@@ -37,19 +37,23 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     commit: Commit
     barge_in: BargeIn | None
     cpu: Cpu | None
+    stolen_percent: dict[str, float]
     memory: Memory | None
     lateness_ms: Spread | None
 
 
 class Notes(msgspec.Struct):
-    """What a run has brought so far. `measured` by group: `gateway`, `history`, `direct`."""
+    """What a run has brought so far. `measured` by group: `gateway`, `history`, `direct`. `stopped`: the number of
+    the signal that ended it, or 0."""
 
-    machine: dict[str, str]
+    machine: dict[str, str] = {}
     placement: str | None = None
     memory: Memory | None = None
     measured: dict[str, Board] = {}
     interrupted: dict[str, Board] = {}
     cpu: Cpu | None = None
+    stolen_percent: dict[str, float] = {}
+    stopped: int = 0
     fault: str | None = None
 
 
@@ -60,6 +64,8 @@ def report(plan: Plan, notes: Notes) -> Report:
     counts = figures.turns([*sessions, *notes.interrupted.values()])
     late = figures.lateness([*notes.measured.values(), *notes.interrupted.values()])
     code, said = figures.verdict(notes.fault, counts, late)
+    if notes.stopped:
+        code = 128 + notes.stopped
     return Report(
         complete=notes.fault is None,
         exit_code=code,
@@ -75,6 +81,7 @@ def report(plan: Plan, notes: Notes) -> Report:
         commit=figures.commit(sessions),
         barge_in=figures.barge_in(list(notes.interrupted.values())) if notes.interrupted else None,
         cpu=notes.cpu,
+        stolen_percent=notes.stolen_percent,
         memory=notes.memory,
         lateness_ms=late,
     )

@@ -3,20 +3,20 @@
 import asyncio
 import gc
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
-from gateway.bench import machine
+from gateway.bench import machine, proc
 from gateway.bench.board import Board
 from gateway.bench.callers import chat_callers, direct_callers, open_sessions
 from gateway.bench.chat import ChatCaller
 from gateway.bench.household import Household, household
-from gateway.bench.line import Address
 from gateway.bench.load import play
 from gateway.bench.native import NativeCaller
 from gateway.bench.plan import BenchError, Plan
 from gateway.bench.report import Notes
 from gateway.bench.scales import Meter, weigh
+from gateway.bench.where import Address
 from voice_agent.llm.wire import Http
 
 # A history is made of turns too, slowly enough that a gateway takes them for a conversation.
@@ -27,8 +27,16 @@ SEED = "!first_token_ms 0 !token_ms 0 !say That is good to know, and I will keep
 Sessions = Sequence[NativeCaller] | Sequence[ChatCaller]
 
 
-async def run(plan: Plan, key: str | None) -> Notes:
-    """Do what the plan says. Raises BenchError or StoreError, alone or in a group, if nothing could be measured."""
+Tell = Callable[[str], None]
+
+
+async def run(plan: Plan, key: str | None, notes: Notes, tell: Tell) -> None:
+    """Do what the plan says, and note it as it happens; `tell` hears of each phase when it begins.
+
+    Raises BenchError or StoreError, alone or in a group, if nothing could be measured.
+    """
+    notes.machine = machine.describe()
+    tell("connecting" if plan.pace is None else "starting store, simulator, gateway and worker")
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(Http())
         home = None
@@ -36,7 +44,7 @@ async def run(plan: Plan, key: str | None) -> Notes:
             home = await stack.enter_async_context(household(plan.pace, plan.history > 0, http))
         address = Address(home.url if home else plan.url or "", plan.agent, key)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        return await _Run(plan, address, http, tasks, home).run()
+        await _Run(plan, address, http, tasks, home).run(notes, tell)
 
 
 class _Run:
@@ -50,21 +58,20 @@ class _Run:
         self._home = home
         self._user = f"bench-{secrets.token_hex(4)}"
         self._callers: list[NativeCaller | ChatCaller] = []
-        self._notes = Notes(machine.describe())
 
-    async def run(self) -> Notes:
+    async def run(self, notes: Notes, tell: Tell) -> None:
         if self._home is not None:
-            self._notes.machine["store"] = self._home.engine
-            self._notes.placement = self._home.placement
-            self._notes.memory = await weigh(self._plan, self._home, self._address, self._user)
+            notes.machine["store"] = self._home.engine
+            notes.placement = self._home.placement
+            tell(f"weighing {self._plan.idle} idle sessions")
+            notes.memory = await weigh(self._plan, self._home, self._address, self._user)
         try:
-            await self._measure(await self._open())
+            await self._measure(await self._open(tell), notes, tell)
         finally:
             for caller in self._callers:
                 caller.hang_up()
-        return self._notes
 
-    async def _open(self) -> dict[str, Sessions]:
+    async def _open(self, tell: Tell) -> dict[str, Sessions]:
         plan = self._plan
         if plan.protocol == "chat":
             chatting = chat_callers(plan, self._address, self._user, self._http, self._tasks)
@@ -75,14 +82,17 @@ class _Run:
         deep = sessions[: plan.deep]
         for session in deep:
             session.words = SEED if self._home else plan.say
+        if deep:
+            tell(f"making histories of {plan.history} messages")
         # Each turn leaves two messages.
         await self._phase({"history": deep}, plan.history // 2 if deep else 0, "the making of histories", seeding=True)
         for session in deep:
             session.words = plan.say
         return _grouped(sessions[plan.deep :], deep)
 
-    async def _measure(self, sessions: dict[str, Sessions]) -> None:
-        plan, notes = self._plan, self._notes
+    async def _measure(self, sessions: dict[str, Sessions], notes: Notes, tell: Tell) -> None:
+        plan = self._plan
+        tell(_announced("warm-up", plan, plan.warm_up))
         await self._phase(sessions, plan.warm_up, "the warm-up")
         direct: dict[str, Sessions] = {}
         if self._home is not None:
@@ -92,18 +102,25 @@ class _Run:
         gc.collect()
         gc.freeze()
         gc.disable()
-        meter = Meter(self._home)
-        notes.measured = await play(sessions | direct, plan.turns, plan.interval_s)
-        notes.cpu = meter.read(sum(notes.measured[name].done for name in sessions))
+        tell(_announced("measured turns", plan, plan.turns))
+        meter, cores = Meter(self._home), proc.cores()
+        try:
+            await play(sessions | direct, plan.turns, plan.interval_s, notes.measured)
+        finally:
+            notes.cpu = meter.read(sum(notes.measured[name].done for name in sessions))
+            notes.stolen_percent = proc.stolen_percent(cores, proc.cores())
         notes.fault = await self._fault(notes.measured, "the measured turns")
         if notes.fault is None and plan.barge_in_turns:
-            notes.interrupted = await play(sessions, plan.barge_in_turns, plan.interval_s, plan.interrupt_after)
+            tell(_announced("barge-in", plan, plan.barge_in_turns))
+            await play(sessions, plan.barge_in_turns, plan.interval_s, notes.interrupted, plan.interrupt_after)
             notes.fault = await self._fault(notes.interrupted, "the barge-in phase")
 
     async def _phase(self, groups: Mapping[str, Sessions], turns: int, name: str, *, seeding: bool = False) -> None:
         """A phase that counts for nothing, but has to succeed."""
         count = sum(map(len, groups.values()))
-        boards = await play(groups, turns, max(SEED_S, SEED_ALL_S * count) if seeding else self._plan.interval_s)
+        boards: dict[str, Board] = {}
+        interval = max(SEED_S, SEED_ALL_S * count) if seeding else self._plan.interval_s
+        await play(groups, turns, interval, boards)
         fault = await self._fault(boards, name)
         if fault is None and any(board.done < board.planned for board in boards.values()):
             fault = f"the gateway left turns of {name} unanswered"
@@ -117,6 +134,10 @@ class _Run:
         done, planned = (sum(getattr(board, field) for board in boards.values()) for field in ("done", "planned"))
         died = await self._home.died() if self._home is not None else None
         return f"{why}, after {done} of {planned} turns of {name}" + (f"; {died}" if died else "")
+
+
+def _announced(phase: str, plan: Plan, turns: int) -> str:
+    return f"{phase}: {turns} turns of each of {plan.sessions} sessions, about {turns * plan.interval_s:.0f} s"
 
 
 def _grouped(plain: Sessions, deep: Sessions) -> dict[str, Sessions]:

@@ -4,13 +4,12 @@ import asyncio
 import os
 from collections.abc import Callable
 
-import msgspec
-
 from gateway.bench import proc
 from gateway.bench.callers import open_sessions
+from gateway.bench.figures import Cpu, Memory
 from gateway.bench.household import Household
-from gateway.bench.line import Address
 from gateway.bench.plan import Plan
+from gateway.bench.where import Address
 from voice_agent.clock import SystemClock
 
 # So many open before the weighing, and pay for what all sessions share.
@@ -19,23 +18,6 @@ SETTLE_S = 0.5
 SETTLED_KIB = 32
 MOST_LOOKS = 12
 PRODUCT = ("gateway", "store", "worker")
-
-
-class Memory(msgspec.Struct, frozen=True):
-    """What the gateway's process holds (PSS), before and per session that was opened and said nothing."""
-
-    idle_sessions: int
-    gateway_kib: int
-    kib_per_session: float
-
-
-class Cpu(msgspec.Struct, frozen=True):
-    """User and system time, children included: of the product's processes in milliseconds per turn, and of all in
-    percent of a core. `waited_percent`: of the time, in which they could have run and had no core: others had it."""
-
-    ms_per_turn: dict[str, float]
-    core_percent: dict[str, float]
-    waited_percent: dict[str, float]
 
 
 async def weigh(plan: Plan, home: Household, address: Address, prefix: str) -> Memory | None:

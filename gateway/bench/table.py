@@ -25,7 +25,7 @@ def show(made: Report, console: Console) -> None:
             table.add_row(name, *three, str(spread.n) if spread.n else "")
     console.print(table)
     for name, told in _lines(made):
-        console.print(Text.assemble((f"{name:<18}", "dim"), told), soft_wrap=True)
+        console.print(Text.assemble((f"{name:<20}", "dim"), told), soft_wrap=True)
 
 
 def _title(made: Report) -> str:
@@ -91,6 +91,8 @@ def _costs(made: Report) -> Iterator[tuple[str, str]]:
     if made.cpu is not None:
         yield "CPU of a core", _percent(made.cpu.core_percent)
         yield "waited for one", f"{_percent(made.cpu.waited_percent)} of the time"
+    if made.stolen_percent:
+        yield "stolen by the host", ", ".join(f"{core} {share:g} %" for core, share in made.stolen_percent.items())
     if made.memory is not None:
         held = f"gateway {made.memory.gateway_kib / 1024:.0f} MiB before"
         yield "idle session", f"{made.memory.kib_per_session:.1f} KiB (of {made.memory.idle_sessions}; {held})"

@@ -82,9 +82,26 @@ def test_a_commit_lasts_from_the_last_word_to_the_end() -> None:
     assert told.store_ms == Spread(1.5, 1.5, 1.5, 2)
 
 
+@pytest.mark.parametrize(
+    ("stolen", "words"),
+    [
+        ({}, None),
+        ({"core 0": 1.0, "core 1": 0.2}, None),
+        ({"core 0": 0.6, "core 1": 7.0}, "the host took 7 % of core 1"),
+    ],
+)
+def test_a_host_that_takes_a_core_away_is_told(stolen: dict[str, float], words: str | None) -> None:
+    """From one percent of a core on."""
+    told = figures.robbed(stolen)
+    assert (told is None) is (words is None)
+    assert (words or "") in (told or "")
+
+
 _GOOD = Turns(planned=2, ended=2, lost=0, failed=0, overdue=0, errors={})
 _LOST = Turns(planned=2, ended=1, lost=1, failed=0, overdue=0, errors={})
 _FAILED = Turns(planned=2, ended=2, lost=0, failed=1, overdue=0, errors={"provider": 1})
+_HALF = Turns(planned=2, ended=2, lost=0, failed=0, overdue=1, errors={})
+_QUEUE = Turns(planned=3, ended=3, lost=0, failed=0, overdue=2, errors={})
 _PUNCTUAL, _LATE = Spread(0.1, 1.0, 19.9, 2), Spread(0.1, 1.0, 20.1, 2)
 
 
@@ -94,6 +111,8 @@ _PUNCTUAL, _LATE = Spread(0.1, 1.0, 19.9, 2), Spread(0.1, 1.0, 20.1, 2)
         (None, _GOOD, _PUNCTUAL, 0, ""),
         (None, _GOOD, None, 0, ""),
         (None, _GOOD, _LATE, 3, "the load generator was 20 ms late (p99)"),
+        (None, _HALF, _PUNCTUAL, 0, ""),
+        (None, _QUEUE, _LATE, 3, "2 of 3 turns were due before the turn before them had ended"),
         (None, _LOST, _LATE, 1, "1 turns were lost and 0 failed"),
         (None, _FAILED, _PUNCTUAL, 1, "1 failed; errors: provider (1)"),
         ("it broke", _GOOD, _PUNCTUAL, 1, "it broke"),

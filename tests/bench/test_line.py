@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.bench.line import Address, Line, refusal
+from gateway.bench.line import Line
 from gateway.bench.plan import BenchError
+from gateway.bench.where import Address
 from tests.scripted import Line as Answering
 from tests.scripted import scripted
 
@@ -126,30 +127,3 @@ def test_every_cut_of_a_stream_gives_the_same_frames() -> None:
             assert heard.texts == [b"first", b"y" * 200, b""], cut
 
     asyncio.run(run())
-
-
-@pytest.mark.parametrize(
-    ("url", "session", "provider"),
-    [
-        ("ws://host:1", "ws://host:1/v1/agents/a%2Fb/session?user=u", "http://host:1/v1"),
-        ("https://host/base/", "wss://host/base/v1/agents/a%2Fb/session?user=u", "https://host/base/v1"),
-        ("http://host:1/v1", "ws://host:1/v1/agents/a%2Fb/session?user=u", "http://host:1/v1"),
-    ],
-)
-def test_one_address_serves_both_protocols(url: str, session: str, provider: str) -> None:
-    """Given with either's scheme."""
-    address = Address(url, "a/b", None)
-    assert address.fault() is None
-    assert (address.session("u"), address.provider()) == (session, provider)
-
-
-@pytest.mark.parametrize("url", ["", "host:8080", "ftp://host", "ws://", "ws://host:port", "ws://host:99999"])
-def test_what_is_no_address_is_told_before_the_run(url: str) -> None:
-    """With the option's name, and what one looks like."""
-    assert str(Address(url, "a", None).fault()).startswith(f"--url: {url!r} is no address of a gateway")
-
-
-def test_a_refusal_without_words_is_still_told() -> None:
-    """Whatever its body is."""
-    for body in (b"", b"<html>", b"[]", b"{}"):
-        assert refusal(503, body) == "the gateway refused (503): no reason given"

@@ -22,6 +22,16 @@ def test_cpu_time_is_user_and_system_and_that_of_children() -> None:
     assert proc.cpu_ticks(_STAT) == 150 + 25 + 7 + 3
 
 
+def test_what_the_host_stole_is_told_of_each_core() -> None:
+    """In percent of the time between two looks; guests' time is in the user's already, and not every core is new."""
+    before = proc.core_ticks(
+        "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 10 0 10 70 0 0 0 10 5 0\ncpu1 1 0 0 9 0 0 0 0 0 0\nintr 1 2\n"
+    )
+    after = proc.core_ticks("cpu0 60 0 20 90 0 0 0 30 50 0\ncpu1 1 0 0 9 0 0 0 0 0 0\ncpu2 1 0 0 9 0 0 0 5 0 0\n")
+    assert before == {"core 0": (10, 100), "core 1": (0, 10)}
+    assert proc.stolen_percent(before, after) == {"core 0": 20.0}
+
+
 def test_memory_is_the_proportional_share() -> None:
     """And not a line that begins like it."""
     assert proc.pss_kib(_ROLLUP) == 60321
