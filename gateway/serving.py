@@ -16,7 +16,8 @@ from gateway.auth import Keys
 from gateway.banner import Facts, show
 from gateway.supervisor import Child, Supervisor
 from voice_agent.clock import SystemClock
-from voice_agent.config import Settings
+from voice_agent.config import ConfigError, Settings
+from voice_agent.llm.catalogue import model_fault
 from voice_agent.llm.providers import read_providers
 from voice_agent.store.attach import attached
 from voice_agent.store.base import StoreDown, StoreError
@@ -37,6 +38,8 @@ async def serve(settings: Settings) -> int:
     """Run the product until SIGINT or SIGTERM; returns the exit code. Raises ConfigError or StoreError at the start."""
     with listen(settings.host, settings.port) as bound:  # says at once what is wrong, and chooses the port if it is 0
         port: int = bound.getsockname()[1]
+    if (fault := model_fault(settings.default_model, read_providers(settings), settings)) is not None:
+        raise ConfigError(f"VOICE_MODEL: {fault}")
     supervisor = Supervisor(_children(settings, port), SystemClock())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

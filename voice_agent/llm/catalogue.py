@@ -1,14 +1,29 @@
 """From a model's name in an agent's definition to the model itself."""
 
+from collections.abc import Mapping
+
 from voice_agent.clock import Clock
 from voice_agent.config import Settings
 from voice_agent.llm.base import Model, ModelError
 from voice_agent.llm.capabilities import Capabilities
 from voice_agent.llm.provider import ProviderModel
-from voice_agent.llm.providers import fault_of, key_of, read_providers
+from voice_agent.llm.providers import Provider, fault_of, key_of, read_providers
 from voice_agent.llm.simulated.answer import Pace
 from voice_agent.llm.simulated.model import SimulatedModel
 from voice_agent.llm.wire import Http, Pool
+
+
+def model_fault(name: str, providers: Mapping[str, Provider], settings: Settings) -> str | None:
+    """Why there is no such model (which setting is missing or wrong), or None if it can be opened."""
+    if name == "simulated":
+        return None
+    provider, _, model = name.partition("/")
+    if provider not in providers:
+        known = ", ".join(f"{known}/NAME" for known in providers)
+        return f"there is no model provider {provider!r}: known are {known} and simulated"
+    if not model:
+        return f"{provider}/NAME: the model's name is missing"
+    return fault_of(name, providers[provider], key_of(providers[provider], settings))
 
 
 class Catalogue:
@@ -30,16 +45,8 @@ class Catalogue:
                 self._capabilities.configure(endpoint.base_url, model, fields, provider.api)
 
     def check(self, name: str) -> str | None:
-        """Why there is no such model (which setting is missing or wrong), or None if it can be opened."""
-        if name == "simulated":
-            return None
-        provider, _, model = name.partition("/")
-        if provider not in self._providers:
-            known = ", ".join(f"{known}/NAME" for known in self._providers)
-            return f"there is no model provider {provider!r}: known are {known} and simulated"
-        if not model:
-            return f"{provider}/NAME: the model's name is missing"
-        return fault_of(name, self._providers[provider], self._pools[provider].endpoint.key)
+        """See `model_fault`."""
+        return model_fault(name, self._providers, self._settings)
 
     def open(self, name: str) -> Model:
         """The model of that name. Raises ModelError with what `check` says."""
