@@ -3,12 +3,14 @@
 import asyncio
 import gc
 import logging
+import os
 import secrets
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
-from socket import gethostname
+from socket import gethostname, socket
+from typing import Any
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -17,12 +19,15 @@ from starlette.types import ASGIApp
 
 from gateway import console
 from gateway.address import listen
+from gateway.agent_files import AgentFiles
 from gateway.api.http import Services, build_api
 from gateway.auth import Doors, is_loopback, refuse_open_door
 from gateway.connection import SessionSocket
-from gateway.sessions import Collaborators, Sessions
+from gateway.equipment import Collaborators
+from gateway.sessions import Sessions
 from gateway.websocket import Protocol
-from voice_agent.agent import Agent
+from voice_agent.agent import Agent, InvalidAgentError
+from voice_agent.agent_document import size_faults, validate_agent
 from voice_agent.clock import Clock, SystemClock
 from voice_agent.config import ConfigError, Settings
 from voice_agent.conversation import Conversations
@@ -30,6 +35,7 @@ from voice_agent.llm.catalogue import Catalogue
 from voice_agent.llm.wire import Http
 from voice_agent.memory.archives import Archives
 from voice_agent.recovery import close_orphans
+from voice_agent.retention import keep_to_retention
 from voice_agent.store.attach import attached
 from voice_agent.store.base import Owner, StoreError
 from voice_agent.store.connection import Connection
@@ -37,11 +43,15 @@ from voice_agent.store.directory import RedisDirectory
 from voice_agent.store.redis import RedisConversations
 from voice_agent.store.redis_memory import RedisMemory
 from voice_agent.telemetry import Telemetry
-from voice_agent.tools.call import end_call
+from voice_agent.tools.call import end_call, send_digits, transfer_call
 from voice_agent.tools.demo import get_time, set_reminder
+from voice_agent.tools.function import ToolFunction
+from voice_agent.tools.mcp.definitions import read_definitions
+from voice_agent.tools.mcp.servers import McpServers
 from voice_agent.tools.memory import search_tool
+from voice_agent.tools.modules import load_tools
+from voice_agent.tools.outward import Guard
 from voice_agent.tools.registry import ToolRegistry
-from voice_agent.tools.runner import Tool
 
 log = logging.getLogger(__name__)
 # Young objects are looked through in small lots, a millisecond each; all of them, which takes a tenth of a second in a
@@ -59,8 +69,12 @@ DEMO = Agent(
 )
 
 
-async def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. Raises ConfigError and StoreError at the start, naming what is wrong."""
+async def serve(settings: Settings, again: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM. Raises ConfigError and StoreError at the start, naming what is wrong.
+
+    `again`: this process takes the place of one that started well and has ended.
+    """
+    tools = load_tools(settings.tools, os.getcwd())
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -68,20 +82,27 @@ async def serve(settings: Settings) -> None:
         async with attached(settings) as connection, Http() as http:
             # With the machine's name: on a shared store, the same port on two machines is two places.
             place = f"{gethostname()}/{settings.host}:{bound.getsockname()[1]}"
-            gateway = Gateway(settings, connection, http, Owner(place, secrets.token_hex(8)), SystemClock())
-            await gateway.prepare()
+            gateway = Gateway(settings, connection, http, Owner(place, secrets.token_hex(8)), SystemClock(), tools)
+            await gateway.prepare(again)
             # What is alive now lives as long as the process: a full collection need not walk it again.
             gc.collect()
             gc.freeze()
             gc.set_threshold(*_GC_THRESHOLDS)
             server = build_server(settings, gateway.app)
             async with asyncio.TaskGroup() as tasks:
-                serving = tasks.create_task(server.serve(sockets=[bound]))
                 running = tasks.create_task(gateway.run())
+                serving = tasks.create_task(_serve_when_ready(server, gateway, bound))
                 await stop.wait()
                 await gateway.close()
                 server.should_exit = True
+                if not server.started:
+                    serving.cancel()
                 await asyncio.wait((serving, running))
+
+
+async def _serve_when_ready(server: uvicorn.Server, gateway: "Gateway", bound: socket) -> None:
+    await gateway.ready()
+    await server.serve(sockets=[bound])
 
 
 class Gateway:
@@ -94,7 +115,7 @@ class Gateway:
         http: Http,
         owner: Owner,
         clock: Clock,
-        tools: Iterable[Tool] = (),
+        tools: Iterable[ToolFunction] = (),
     ) -> None:
         """`tools` are known beside the product's own."""
         self._settings = settings
@@ -106,15 +127,21 @@ class Gateway:
         self._catalogue = Catalogue(settings, clock, http)
         self._memory = RedisMemory(connection)
         self._archives = Archives(self._memory, clock)
-        self._tools = ToolRegistry((search_tool(self._archives), get_time, set_reminder, end_call, *tools))
+        self._guard = Guard(settings.allowed_hosts)
+        self._mcp = McpServers(read_definitions(settings.mcp_servers) if settings.mcp_servers else (), clock)
+        self._tools = ToolRegistry(
+            (search_tool(self._archives), get_time, set_reminder, end_call, transfer_call, send_digits, *tools),
+            self._mcp,
+        )
         self._telemetry = Telemetry(CollectorRegistry())
         self._conversations = Conversations(self._store, self._memory, self._archives.drop)
         self._sessions = Sessions(self._collaborators())
         self._closing = asyncio.Event()
         self.app = self._build_app()
+        self._files = AgentFiles(settings.agents, self._directory, self.validate) if settings.agents else None
 
-    async def prepare(self) -> None:
-        """All that must hold before anybody is let in."""
+    async def prepare(self, again: bool = False) -> None:
+        """All that must hold before anybody is let in. `again`: as `serve` has it."""
         fault = self._catalogue.check(self._settings.default_model)
         if fault is not None:
             raise ConfigError(f"VOICE_MODEL: {fault}")
@@ -125,20 +152,42 @@ class Gateway:
         await close_orphans(self._store, self._conversations, self._clock.wall(), self._owner.slot)
         if not await self._directory.list_agents("", 1):
             await self._directory.write_agent(DEMO.id, DEMO.document(), 0)
+        if self._files is not None:
+            await self._files.load(again)
 
     async def run(self) -> None:
         """Until `close`."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sessions.run())
             tasks.create_task(self._conversations.run())
-            endless = (tasks.create_task(self._keep_alive()), tasks.create_task(self._conversations.follow()))
+            endless = [
+                tasks.create_task(task) for task in (self._keep_alive(), self._conversations.follow(), self._mcp.run())
+            ]
+            keeping = keep_to_retention(self._directory, self._store, self._memory, self._clock)
+            endless.append(tasks.create_task(keeping))
+            if self._files is not None:
+                endless.append(tasks.create_task(self._files.follow()))
             await self._closing.wait()
             for task in endless:
                 task.cancel()
 
+    async def ready(self) -> None:
+        """While it runs: wait until tools from elsewhere are there, or are known to be away."""
+        await self._mcp.ready()
+
+    def validate(self, document: Mapping[str, Any]) -> Agent:
+        """The agent that a definition describes. Raises InvalidAgentError with all faults at once."""
+        known, default = self._tools.specs(self._tools.names()), self._settings.default_model
+        agent = validate_agent(document, known, self._catalogue.check, self._guard.fault, default, self._tools.serves)
+        # What its provider tells of a model counts as well.
+        if faults := size_faults(agent, self._catalogue.context_window(agent.model or default)):
+            raise InvalidAgentError(faults)
+        return agent
+
     async def close(self) -> None:
         """End the sessions, wait until their last turns are stored, stop."""
         await self._sessions.stop()
+        await self._tools.close()
         self._conversations.stop()
         self._closing.set()
 
@@ -163,6 +212,7 @@ class Gateway:
             conversations=self._conversations,
             catalogue=self._catalogue,
             tools=self._tools,
+            guard=self._guard,
             archives=self._archives,
             telemetry=self._telemetry,
             clock=self._clock,
@@ -179,9 +229,7 @@ class Gateway:
             search=self._archives,
             clock=self._clock,
             doors=self._doors,
-            tools=self._tools.names(),
-            check_model=self._catalogue.check,
-            default_model=self._settings.default_model,
+            validate=self.validate,
             render_metrics=self._telemetry.render,
             version=version("voice-agent-gateway"),
         )

@@ -11,6 +11,7 @@ from gateway import errors
 from gateway.auth import Doors, refuse_strangers
 from gateway.dialects import native
 from gateway.dialects.base import FrameError
+from gateway.dialects.client_tools import ClientTools
 from gateway.errors import Gone, InvalidRequest, problem_response
 from gateway.outbox import MOST_WAITING, Outbox
 from gateway.sessions import LiveSession, Sessions
@@ -168,13 +169,16 @@ class SessionSocket:
         started = self._clock.now()
         try:
             taken = native.decode(text, self._settings.max_text_chars)
+            for brought in taken:
+                if isinstance(brought, ClientTools):
+                    live.bring(brought.tools)
         except FrameError as fault:
             live.outbox.emit(ev.Failed(fault.code, fault.message, field=fault.field))
             return
         for event in taken:
             if isinstance(event, native.Ping):
                 live.outbox.answer(native.pong(event))
-            else:
+            elif not isinstance(event, ClientTools):
                 live.session.handle(event)
             if isinstance(event, ev.UserInterrupted):
                 self._telemetry.barge_in_seconds(self._clock.now() - started)

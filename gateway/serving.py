@@ -57,9 +57,11 @@ async def serve(settings: Settings) -> int:
 def _children(settings: Settings, port: int) -> tuple[Child, ...]:
     python = (sys.executable, "-P", "-m")  # -P: a directory named gateway where the command is called is not ours
     where = ("--data-dir", str(settings.data_dir))
-    gateway = (*python, "gateway", "gateway", "--host", settings.host, "--port", str(port), *where)
-    worker = (*python, "sleeptime", *where)
-    return Child("gateway", gateway, GATEWAY_GRACE_S), Child(
+    agents = () if settings.agents is None else ("--agents", str(settings.agents))
+    tools = (word for module in settings.tools for word in ("--tools", module))
+    gateway = (*python, "gateway", "gateway", "--host", settings.host, "--port", str(port), *where, *agents, *tools)
+    worker = (*python, "sleeptime", *where)  # it finds the agents in the store, and runs none of their tools
+    return Child("gateway", gateway, GATEWAY_GRACE_S, ("--again",)), Child(
         "worker", worker, settings.sleeptime_grace_s + WORKER_MARGIN_S
     )
 

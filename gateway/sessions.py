@@ -5,28 +5,22 @@ import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from gateway.dialects import native
+from gateway.dialects.base import FrameError
+from gateway.equipment import Collaborators, Equipment
 from gateway.errors import Conflict, GoingAway, Gone, NotFound
 from gateway.outbox import Outbox
 from gateway.replay import Replay
 from voice_agent import events as ev
 from voice_agent.agent import Agent, describe, faults_of
-from voice_agent.clock import Clock
-from voice_agent.conversation import Conversation, Conversations
-from voice_agent.llm.catalogue import Catalogue
-from voice_agent.memory.archives import Archives
-from voice_agent.memory.passages import SEARCH_TOOL
+from voice_agent.conversation import Conversation
 from voice_agent.session import Session
-from voice_agent.store.base import ConversationStore, Directory, Owner, Pair
-from voice_agent.telemetry import Telemetry
-from voice_agent.tools.base import ToolRunner, TurnContext
-from voice_agent.tools.registry import ToolRegistry, UnknownToolError
-from voice_agent.wiring import Prompts, Wiring
-from voice_agent.work import Work
+from voice_agent.store.base import Pair
+from voice_agent.tool_definitions import ClientTool
+from voice_agent.tools.outward import Outward
 
 _LEAVING_S = 4.0
 log = logging.getLogger(__name__)
@@ -35,10 +29,11 @@ log = logging.getLogger(__name__)
 class LiveSession:
     """A session with all it needs to survive its socket. `ended` is its last reason, `told` that the client has it."""
 
-    def __init__(self, session: Session, outbox: Outbox, agent_id: str) -> None:
+    def __init__(self, session: Session, outbox: Outbox, equipment: Equipment) -> None:
         self.session = session
         self.outbox = outbox
-        self.agent_id = agent_id
+        self.agent_id = equipment.agent.id
+        self._equipment = equipment
         self.replay = Replay(native.encode)
         self.resume_token = secrets.token_urlsafe(24)
         self.fenced: asyncio.Future[None] | None = None
@@ -51,22 +46,16 @@ class LiveSession:
     def user(self) -> str:
         return self.session.conversation.pair.user
 
+    def bring(self, tools: tuple[ClientTool, ...]) -> None:
+        """Offer these tools, which the client runs, from the next turn on, in place of those brought before.
 
-@dataclass(frozen=True)
-class Collaborators:
-    """What sessions are made from."""
-
-    store: ConversationStore
-    directory: Directory
-    conversations: Conversations
-    catalogue: Catalogue
-    tools: ToolRegistry
-    archives: Archives
-    telemetry: Telemetry
-    clock: Clock
-    owner: Owner
-    default_model: str
-    resume_s: float
+        Raises FrameError if one has the name of another tool.
+        """
+        for index, tool in enumerate(tools):
+            if self._equipment.has(tool.name):
+                where = f"client_tools[{index}].name"
+                raise FrameError("bad_field", f"`{where}`: there is a tool {tool.name!r} already", where)
+        self.session.wiring = self._equipment.wiring(tools)
 
 
 class Sessions:
@@ -76,13 +65,14 @@ class Sessions:
         self._parts = parts
         self._live: dict[str, LiveSession] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._outward: Outward | None = None
         self._stopping = asyncio.Event()
         self._over = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Until `stop`; returns when every session has ended."""
-        async with asyncio.TaskGroup() as self._tasks:
+        async with Outward(self._parts.guard) as self._outward, asyncio.TaskGroup() as self._tasks:
             await self._stopping.wait()
             for live in list(self._live.values()):
                 live.session.handle(ev.UserLeft("going_away"))
@@ -110,10 +100,11 @@ class Sessions:
     async def open(self, agent: Agent, user: str) -> LiveSession:
         """A new session. Raises Conflict if the user is in a call and may not have two, ModelError, StoreError."""
         parts, pair = self._parts, Pair(agent.id, user)
-        if self._tasks is None or self._stopping.is_set():
+        if self._tasks is None or self._outward is None or self._stopping.is_set():
             raise GoingAway("this process is going away")
         session_id = secrets.token_hex(8)
-        wiring = self._wiring(agent, user, session_id)
+        equipment = Equipment(parts, self._outward, agent, user, session_id)
+        wiring = equipment.wiring()
         conversation = await parts.conversations.open(pair)
         try:
             epoch = await parts.store.open_session(pair, session_id, parts.owner)
@@ -126,7 +117,7 @@ class Sessions:
             raise Conflict(f"user {user!r} is in a call with this agent already")
         outbox = Outbox(parts.telemetry.observe)
         session = Session(session_id, epoch, wiring, conversation, outbox)
-        live = LiveSession(session, outbox, agent.id)
+        live = LiveSession(session, outbox, equipment)
         self._live[live.resume_token] = live
         if agent.greeting:
             session.handle(ev.SayRequested(agent.greeting, kind="greeting"))
@@ -182,45 +173,3 @@ class Sessions:
         finally:
             self._parts.conversations.close(conversation)
             self._parts.telemetry.session_closed()
-
-    def _wiring(self, agent: Agent, user: str, session_id: str) -> Wiring:
-        parts = self._parts
-        model_name = agent.model or parts.default_model
-        try:
-            tools = parts.tools.specs(agent.tools)
-        except UnknownToolError as fault:
-            raise Conflict(f"agent {agent.id!r} cannot be used: {fault}") from None
-        _, _, name = model_name.partition("/")
-
-        def runner(work: Work, in_prompt: frozenset[str]) -> ToolRunner:
-            context = TurnContext(
-                agent_id=agent.id,
-                user=user,
-                session_id=session_id,
-                turn_id=work.turn_id,
-                timezone=agent.timezone,
-                user_words=work.opening[-1].text if work.opening else "",
-                in_prompt=in_prompt,
-            )
-            return parts.tools.runner(agent.tools, parts.clock, context)
-
-        model = parts.catalogue.open(model_name)
-
-        async def warm() -> None:
-            await model.warm()
-            if SEARCH_TOOL in tools:
-                try:
-                    await parts.archives.warm(Pair(agent.id, user))
-                except Exception:
-                    log.exception("the archive of a caller could not be made ready")
-
-        return Wiring(
-            agent=agent,
-            model=model,
-            prompts=Prompts(agent, name or model_name, tools),
-            tools=tools,
-            runner=runner,
-            clock=parts.clock,
-            owner=parts.owner,
-            warm=warm,
-        )

@@ -19,11 +19,15 @@ log = logging.getLogger(__name__)
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A process to keep. Its command gets `--lifeline FD` appended; `grace_s` is its time to stop after SIGTERM."""
+    """A process to keep. Its command gets `--lifeline FD` appended; `grace_s` is its time to stop after SIGTERM.
+
+    `again` is appended too where the process takes the place of one that has ended.
+    """
 
     name: str
     command: tuple[str, ...]
     grace_s: float
+    again: tuple[str, ...] = ()
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -64,7 +68,7 @@ class _Post:
         first = True
         while True:
             began = self._clock.now()
-            self._process = process = await self._spawn()
+            self._process = process = await self._spawn(() if first else self.child.again)
             if self._stopping.is_set():  # asked to stop while the process was being made
                 process.terminate()
             code = await process.wait()
@@ -79,8 +83,8 @@ class _Post:
             if await self._asked_to_stop_within(delay):
                 return None
 
-    async def _spawn(self) -> Process:
-        command = (*self.child.command, "--lifeline", str(self._lifeline))
+    async def _spawn(self, more: tuple[str, ...]) -> Process:
+        command = (*self.child.command, *more, "--lifeline", str(self._lifeline))
         process = await asyncio.create_subprocess_exec(
             *command, stdin=DEVNULL, pass_fds=(self._lifeline,), start_new_session=True
         )

@@ -6,10 +6,11 @@ from typing import Annotated
 from pydantic import Field
 
 from sleeptime.draft import Chunk, Draft
-from voice_agent.rules import Children, Continue, Exit, Rulebook, RunFirst
+from voice_agent.rules.book import Rulebook
+from voice_agent.rules.kinds import Children, Continue, Exit, RunFirst
 from voice_agent.tools.base import ToolContext
+from voice_agent.tools.function import ToolFunction
 from voice_agent.tools.registry import tool
-from voice_agent.tools.runner import Tool
 
 STORE, RETHINK, FINISH = "store_memories", "rethink_user_memory", "finish_rethinking_memory"
 _NAMES = (STORE, RETHINK, FINISH)
@@ -19,7 +20,7 @@ RULES = Rulebook((_FIRST, _THEN, Continue(tool=RETHINK), _LAST), _NAMES)
 RULES_WITHOUT_BLOCKS = Rulebook((_FIRST, _LAST), _NAMES)
 
 
-def sleeptime_tools(drafts: Mapping[str, Draft]) -> tuple[Tool, ...]:
+def sleeptime_tools(drafts: Mapping[str, Draft]) -> tuple[ToolFunction, ...]:
     """The tools; `drafts` holds the draft of each turn under way, by turn id."""
 
     @tool(effects="none", say=False, parallel=False)

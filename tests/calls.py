@@ -8,13 +8,15 @@ from typing import Any, TypeVar
 from tests.turns import ScriptedModel
 from tests.virtual_time import VirtualClock, run
 from voice_agent import events as ev
-from voice_agent.agent import Agent, ToolSpec
+from voice_agent.agent import Agent
 from voice_agent.conversation import Conversation, Conversations
 from voice_agent.messages import Message
 from voice_agent.session import Session
 from voice_agent.store.base import Owner, Pair
 from voice_agent.store.recorder import Recorder
-from voice_agent.tools.base import TurnContext
+from voice_agent.tool_definitions import ClientTool
+from voice_agent.tools.base import Tool, TurnContext
+from voice_agent.tools.defined import ClientSide
 from voice_agent.tools.registry import ToolRegistry, tool
 from voice_agent.wiring import Prompts, Wiring
 from voice_agent.work import Work
@@ -38,14 +40,20 @@ async def write(text: str = "") -> str:
     return f"wrote {text}"
 
 
-@tool(exits=True, hangs_up=True)
+@tool(exits=True, acts="hang_up")
 async def hang_up() -> str:
     """Hang up."""
     await asyncio.sleep(0)
     return "done"
 
 
-REGISTRY = ToolRegistry((look, write, hang_up))
+@tool(exits=True, acts="transfer")
+async def transfer() -> str:
+    """Put the caller through."""
+    return "done"
+
+
+REGISTRY = ToolRegistry((look, write, hang_up, transfer))
 
 
 class Ear:
@@ -107,7 +115,13 @@ class World:
         self.sessions: list[Session] = []
         self.spoken: list[str] = []
         self.numbers = itertools.count(1)
-        self._tools: dict[str, ToolSpec] = REGISTRY.specs(REGISTRY.names())
+        own: dict[str, Tool] = {
+            brought.name: ClientSide(brought)
+            for brought in self.agent.brought_tools()
+            if isinstance(brought, ClientTool)
+        }
+        self._box = REGISTRY.choose((*REGISTRY.names(), *own), own)
+        self._tools = self._box.specs
 
     async def open(self, session_id: str = "s1") -> tuple[Session, Ear, Conversation]:
         """A session that is not running yet."""
@@ -124,10 +138,11 @@ class World:
             context = TurnContext(
                 agent_id="a", user="u", session_id=session_id, turn_id=work.turn_id, in_prompt=in_prompt
             )
-            return REGISTRY.runner(REGISTRY.names(), self.clock, context)
+            return self._box.runner(self.clock, context)
 
         prompts = Prompts(self.agent, "m", self._tools)
-        return Wiring(self.agent, self.model, prompts, self._tools, runner, self.clock, OWNER, self.model.warm)
+        rules = self.agent.rulebook(self._tools)
+        return Wiring(self.agent, self.model, prompts, self._tools, rules, runner, self.clock, OWNER, self.model.warm)
 
     async def history(self) -> tuple[Message, ...]:
         """What a process that starts now would load."""

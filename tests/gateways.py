@@ -24,7 +24,7 @@ from voice_agent.config import Settings
 from voice_agent.llm.wire import Http
 from voice_agent.store.base import Owner
 from voice_agent.store.connection import Connection
-from voice_agent.tools.runner import Tool
+from voice_agent.tools.function import ToolFunction
 
 # Nothing that the machine's environment says may reach a test; the lease is long so that no beat comes in between.
 _SETTINGS: dict[str, Any] = {
@@ -35,6 +35,7 @@ _SETTINGS: dict[str, Any] = {
     "openai_api_key": None,
     "anthropic_api_key": None,
     "providers": None,
+    "mcp_servers": None,
     "simulated_first_token_ms": 0,
     "simulated_token_ms": 0,
     "lease_ms": 600_000,
@@ -172,7 +173,7 @@ class Place:
 
 @asynccontextmanager
 async def gateway(
-    store: Connection | None = None, *, sndbuf: int | None = None, tools: Iterable[Tool] = (), **settings: Any
+    store: Connection | None = None, *, sndbuf: int | None = None, tools: Iterable[ToolFunction] = (), **settings: Any
 ) -> AsyncIterator[Place]:
     """Run a gateway over `store`, or over the run's own, emptied. `sndbuf`: bytes the machine keeps for each caller.
 
@@ -191,6 +192,7 @@ async def gateway(
             served = Gateway(chosen, store, provider, Owner(base, "1"), SystemClock(), tools)
             await served.prepare()
             tasks.create_task(served.run())
+            await served.ready()
             server = build_server(chosen, served.app)
             server.config.load()
             server.lifespan = server.config.lifespan_class(server.config)

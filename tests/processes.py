@@ -97,10 +97,10 @@ class Served:
 
 
 @asynccontextmanager
-async def served(data: Path, **settings: str) -> AsyncIterator[Served]:
+async def served(data: Path, *options: str, **settings: str) -> AsyncIterator[Served]:
     """`voice-gateway serve`, on a free port if VOICE_PORT is not among the settings, once it has said it is ready."""
     log = data.with_suffix(".log")
-    words = (sys.executable, "-m", "gateway", "serve", "--data-dir", str(data))
+    words = (sys.executable, "-m", "gateway", "serve", "--data-dir", str(data), *options)
     given = environment(**{"VOICE_PORT": "0", **settings})
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(*words, stdin=DEVNULL, stdout=PIPE, stderr=errors, env=given)

@@ -4,13 +4,19 @@ import msgspec
 import pytest
 
 from tests.api.world import check_model
-from voice_agent.agent import Agent, Fault, InvalidAgentError, Sleeptime, merge_patch, validate_agent
+from tests.turns import spec
+from voice_agent.agent import Agent, Fault, InvalidAgentError, Sleeptime
+from voice_agent.agent_document import merge_patch, validate_agent
+from voice_agent.tools.outward import Guard
 
-TOOLS = ("set_reminder", "get_time")
+TOOLS = {
+    "set_reminder": spec("set_reminder", check=lambda given: None if "at" in given else "at: this field is required"),
+    "get_time": spec("get_time"),
+}
 
 
 def validated(document: dict[str, object], default_model: str = "simulated") -> Agent:
-    return validate_agent(document, TOOLS, check_model, default_model)
+    return validate_agent(document, TOOLS, check_model, Guard().fault, default_model)
 
 
 def faults(document: dict[str, object], default_model: str = "simulated") -> dict[str, str]:
@@ -141,6 +147,10 @@ def test_a_fault_of_the_whole_document_is_called_so() -> None:
         ({"buffer": {"min": 4}}, "/buffer/min"),
         ({"buffer": {"max": 20, "min": 20}}, "/buffer"),
         ({"buffer": {"max": 10}}, "/buffer"),
+        ({"buffer": {"max_tokens": 99}}, "/buffer/max_tokens"),
+        ({"context_window": 255}, "/context_window"),
+        ({"retention_days": 0}, "/retention_days"),
+        ({"message_buffer_autoclear": "yes"}, "/message_buffer_autoclear"),
         ({"sleeptime": {"idle_after_s": 0}}, "/sleeptime/idle_after_s"),
         ({"sleeptime": {"model": "nameless"}}, "/sleeptime/model"),
         ({"sleeptime": {"model": "nowhere/large"}}, "/sleeptime/model"),
@@ -150,6 +160,18 @@ def test_a_fault_of_the_whole_document_is_called_so() -> None:
 def test_buffer_and_sleeptime_are_validated(document: dict[str, object], path: str) -> None:
     """Bounds, their order, and a model that can be had."""
     assert set(faults({"id": "ann", "name": "Ann"} | document)) == {path}
+
+
+@pytest.mark.parametrize(("length", "fits"), [(1023, True), (1024, False)])
+def test_a_system_text_that_fills_the_context_window_is_refused(length: int, fits: bool) -> None:
+    """There would be no room for a word; where nothing is known of the model, nothing is said."""
+    document: dict[str, object] = {"id": "ann", "name": "Ann", "system": "s" * length}
+    validated(document)
+    if fits:
+        validated(document | {"context_window": 256})
+    else:
+        told = "the text has about 256 tokens, the model takes 256 with all that is said"
+        assert faults(document | {"context_window": 256}) == {"/system": told}
 
 
 def test_the_sleeptime_model_is_the_agents_own_unless_it_says_so() -> None:

@@ -415,7 +415,58 @@ def test_a_hang_up_waits_for_a_slow_voice() -> None:
     call(world, caller)
 
 
-@pytest.mark.parametrize("cut", [ev.UserSpoke("wait"), ev.UserInterrupted()])
+TRANSFER: list[Any] = [tool_call(0, "transfer", '{"pre_exec_msg":"I put you through."}'), DONE]
+
+
+def test_a_transfer_waits_until_its_words_were_heard() -> None:
+    """The session then ends by a reason of its own, by which the front end knows that it is to hand the call over."""
+    world = World(TRANSFER)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("a person, please", turn_id="t"))
+        await asyncio.sleep(0.2)
+        assert (ear.ended("t").reason, ear.ended("t").leaves) == ("tool_rule", "transfer")
+        assert session.state is SessionState.LISTENING
+        session.handle(ev.PlaybackMoved("t", done=True))
+        await asyncio.sleep(0.2)
+        assert ear.events[-1] == ev.SessionEnded("transfer")
+
+    call(world, caller)
+
+
+def test_a_goodbye_after_a_dropped_transfer_is_a_goodbye() -> None:
+    """The reason is that of the last turn that left."""
+    world = World(TRANSFER, GOODBYE)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("a person, please"))
+        await asyncio.sleep(0.2)
+        session.handle(ev.UserSpoke("no, bye"))
+        await asyncio.sleep(30)
+        assert ear.events[-1] == ev.SessionEnded("agent")
+
+    call(world, caller)
+
+
+def test_keys_are_the_caller_s_words() -> None:
+    """They start a turn, cut into one that speaks, and join one that has said nothing yet."""
+    world = World(SLOW, QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("hi", turn_id="t"))
+        await asyncio.sleep(0.5)
+        session.handle(ev.UserPressed("12"))
+        await asyncio.sleep(0.05)
+        session.handle(ev.UserPressed("#"))
+        await asyncio.sleep(1)
+        assert [event.reason for event in ear.of(ev.TurnEnded)] == ["interrupted", "end_turn"]
+
+    call(world, caller)
+    (asked,) = world.model.requests[-1].turn
+    assert (asked.role, asked.text) == ("user", "[pressed 1 2] [pressed #]")
+
+
+@pytest.mark.parametrize("cut", [ev.UserSpoke("wait"), ev.UserInterrupted(), ev.UserPressed("1")])
 def test_a_hang_up_is_dropped_if_the_caller_cuts_in(cut: ev.UserEvent) -> None:
     """There was something left to say."""
     world = World(GOODBYE, QUICK)
@@ -492,7 +543,7 @@ def test_a_session_that_was_taken_over_stops() -> None:
     world = World(QUICK)
 
     async def caller(session: Session, ear: Ear) -> None:
-        await world.store.open_session(PAIR, session.id, session._wiring.owner)
+        await world.store.open_session(PAIR, session.id, session.wiring.owner)
         session.handle(ev.UserSpoke("hi"))
         await asyncio.sleep(1)
         assert ear.of(ev.TurnEnded) == []

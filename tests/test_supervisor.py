@@ -66,6 +66,19 @@ async def test_children_stop_in_order_and_each_has_a_session_of_its_own(tmp_path
     assert all(pid == session for _, _, pid, session in started)
 
 
+async def test_a_child_that_takes_another_s_place_is_told(tmp_path: Path) -> None:
+    """From the second start on its command has the words that say so."""
+    log = tmp_path / "log"
+    script = "import sys; print(sys.argv[1:-2], file=open(sys.argv[1], 'a'))"
+    child = Child("a", (sys.executable, "-c", script, str(log)), 5, ("--again",))
+    supervisor = Supervisor([child], SystemClock(), QUICK)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(supervisor.run())
+        events = await _until(log, 3)
+        supervisor.stop()
+    assert ["'--again']" in words for words in events[:3]] == [False, True, True]
+
+
 async def test_a_child_that_dies_is_started_again_alone(tmp_path: Path) -> None:
     """Killed three times, it comes back three times, and its neighbour never notices."""
     log = tmp_path / "log"

@@ -11,6 +11,7 @@ from tests.turns import FINISHED, TOOLS, Bench, call, check_valid_for_providers,
 from voice_agent import events as ev
 from voice_agent.messages import Message, Opaque
 from voice_agent.prompt import provider_arguments, provider_text
+from voice_agent.rules.kinds import RunFirst
 from voice_agent.turn import Output, Turn
 from voice_agent.turn_states import ACCEPTS, IllegalEventError, State
 
@@ -156,6 +157,14 @@ def test_a_repeated_call_is_refused_where_the_tool_says_so() -> None:
     assert len(bench.of(ev.RunTool)) == 2
 
 
+def test_a_call_that_was_refused_may_be_made_again() -> None:
+    """There is no result of it to use."""
+    bench = Bench(Turn(setup(rules=[RunFirst(tool="look")])))
+    bench.feed(call(0, "once"), call(1, "look"), call(2, "once"), FINISHED)
+    bench.feed(ev.ToolReturned("call_x_1", "ok"))
+    assert bench.running == ["call_x_2"]
+
+
 def test_the_last_step_must_speak() -> None:
     """No call is offered in it, one that is made anyway is refused, and the turn ends for that reason."""
     bench = Bench(Turn(setup(max_steps=2)))
@@ -220,7 +229,7 @@ def test_a_call_that_hangs_up_ends_the_turn_by_rule() -> None:
     """The goodbye is its utterance."""
     bench = Bench(Turn(setup()))
     bench.feed(call(0, "bye", '{"pre_exec_msg":"Goodbye!"}'), FINISHED, ev.ToolReturned("call_x_0", "done"))
-    assert (bench.ended.reason, bench.ended.hang_up, bench.ended.heard) == ("tool_rule", True, "Goodbye!")
+    assert (bench.ended.reason, bench.ended.leaves, bench.ended.heard) == ("tool_rule", "hang_up", "Goodbye!")
 
 
 def test_a_hang_up_that_failed_goes_on() -> None:

@@ -1,7 +1,7 @@
 """Turns for tests: setups, tools, and models that answer by script."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,6 +10,7 @@ from voice_agent import events as ev
 from voice_agent.agent import ToolSpec
 from voice_agent.messages import Message, ModelRequest, ToolSchema, Usage
 from voice_agent.prompt import Prompt
+from voice_agent.rules.book import Rulebook
 from voice_agent.turn import Output, Turn
 from voice_agent.turn_setup import TurnSetup
 
@@ -29,18 +30,26 @@ TOOLS = {
     "once": spec("once", effects="none", duplicate="reject"),
     "quiet": spec("quiet", effects="none", say=False),
     "picky": spec("picky", effects="none", check=lambda given: None if "x" in given else "x: is missing"),
-    "bye": spec("bye", exits=True, hangs_up=True),
+    "bye": spec("bye", exits=True, acts="hang_up"),
 }
 
 
+def book(*rules: Any, tools: Mapping[str, ToolSpec] = TOOLS) -> Rulebook:
+    """Rules over the tests' tools."""
+    return Rulebook(rules, tools, [name for name, tool in tools.items() if tool.exits])
+
+
 def setup(said: str = "hello", **changes: Any) -> TurnSetup:
-    """A turn that answers `said` with every test tool at hand."""
+    """A turn that answers `said` with every test tool at hand, under the rules `rules`."""
+    tools = changes.get("tools", TOOLS)
+    changes["rules"] = book(*changes.get("rules", ()), tools=tools)
     base = TurnSetup(
         turn_id="t1",
         prompt=Prompt(model="m", system="s"),
         history=(),
         opening=(Message(role="user", text=said, at=0.0),),
         tools=TOOLS,
+        rules=changes["rules"],
         call_prefix="x",
         received_at=0.0,
     )

@@ -1,7 +1,7 @@
 """What an agent is: its definition, validated whole, and what the loop must know of each of its tools."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,13 +11,24 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 
 from voice_agent.messages import ToolSchema
+from voice_agent.rules.book import Rulebook
+from voice_agent.rules.kinds import ToolRules
+from voice_agent.tool_definitions import (
+    MASK,
+    REVEALED,
+    ClientTool,
+    Entry,
+    SecretName,
+    SecretValue,
+    WebhookTool,
+    tool_name,
+)
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 USER_PATTERN = r"^[^\x00-\x1f\x7f]{1,200}$"
@@ -75,6 +86,9 @@ class BufferBounds(_Strict):
 
     max: int = Field(default=30, gt=4, le=1000)
     min: int = Field(default=15, gt=4, le=1000)
+    max_tokens: int | None = Field(
+        default=None, ge=100, description="beyond so many tokens of conversation turns go, too, until half are left"
+    )
 
     @model_validator(mode="after")
     def _leaves_room(self) -> "BufferBounds":
@@ -102,14 +116,27 @@ class Agent(_Strict):
     temperature: float | None = Field(default=None, ge=0, le=2)
     reasoning: str | None = Field(default=None, description="reasoning effort, as the model's provider names it")
     max_output_tokens: int | None = Field(default=None, ge=1)
+    context_window: int | None = Field(
+        default=None, ge=256, description="tokens that the model takes; unset: as far as its provider tells"
+    )
     max_steps: int = Field(default=10, ge=1, le=50, description="model calls in one turn")
-    tools: tuple[str, ...] = Field(default=(), description="names of tools known to the gateway")
+    tools: tuple[Entry, ...] = Field(default=(), description="names of tools known to the gateway, or tools it brings")
+    tool_rules: ToolRules = Field(default=(), description="which of the tools may be called when")
+    secrets: dict[SecretName, SecretValue] = Field(
+        default={}, max_length=100, description=f"given to its tools, shown as {MASK}; {MASK} in a change keeps a value"
+    )
     blocks: tuple[Block, ...] = ()
     greeting: str | None = Field(default=None, min_length=1, description="said when a call begins")
     voice: Voice = Voice()
     buffer: BufferBounds = BufferBounds()
     sleeptime: Sleeptime = Sleeptime()
     second_session: Literal["serialise", "refuse"] = "serialise"
+    message_buffer_autoclear: bool = Field(
+        default=False, description="each turn begins with an empty window; blocks, log and search keep what they hold"
+    )
+    retention_days: int | None = Field(
+        default=None, ge=1, le=36_500, description="what was said longer ago leaves window, log and search"
+    )
     timezone: str = "UTC"
     metadata: dict[str, Any] = {}
 
@@ -127,7 +154,7 @@ class Agent(_Strict):
     @field_validator("tools", "blocks")
     @classmethod
     def _has_no_doubles(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        names = [item.label if isinstance(item, Block) else item for item in value]
+        names = [item.label if isinstance(item, Block) else tool_name(item) for item in value]
         doubles = sorted({name for name in names if names.count(name) > 1})
         if doubles:
             raise ValueError(f"named twice: {', '.join(doubles)}")
@@ -142,13 +169,36 @@ class Agent(_Strict):
         )
         return defaults + tuple(given.values())
 
+    def tool_names(self) -> tuple[str, ...]:
+        """The names of all its tools, in order."""
+        return tuple(tool_name(entry) for entry in self.tools)
+
+    def named_tools(self) -> tuple[str, ...]:
+        """The names of those that the gateway knows."""
+        return tuple(entry for entry in self.tools if isinstance(entry, str))
+
+    def brought_tools(self) -> tuple[WebhookTool | ClientTool, ...]:
+        """Those that it brings along."""
+        return tuple(entry for entry in self.tools if not isinstance(entry, str))
+
+    def secret_values(self) -> dict[str, str]:
+        """The secrets as they are, by name: for tools, and for nothing that is shown or logged."""
+        return {name: value.get_secret_value() for name, value in self.secrets.items()}
+
     def sleeptime_model(self, default: str) -> str:
         """The model that turns this agent's conversations into memory."""
         return self.sleeptime.model or self.model or default
 
+    def rulebook(self, tools: Mapping[str, "ToolSpec"]) -> Rulebook:
+        """The rules over the agent's tools, which `tools` are all of. Raises RuleError."""
+        return Rulebook(self.tool_rules, tools, [name for name, spec in tools.items() if spec.exits])
+
     def document(self) -> bytes:
-        """The definition (JSON) as it is stored: what was given and no default, so that defaults may improve."""
-        return self.model_dump_json(exclude_unset=True).encode()
+        """The definition (JSON) as it is stored: what was given and no default, so that defaults may improve.
+
+        Only here are the secrets written out.
+        """
+        return self.model_dump_json(exclude_unset=True, context=REVEALED).encode()
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -156,7 +206,9 @@ class ToolSpec(msgspec.Struct, frozen=True):
 
     `say`: the model is asked for an utterance before the call. `effects`: `none` may start while the model still
     streams; `irreversible` waits for the end of the reply. `on_interrupt`: what a barge-in does to a running call.
-    `exits`: calling it ends the turn; `hangs_up`: and the call. `threaded`: once begun it cannot be stopped.
+    `exits`: calling it ends the turn. `acts`: what it does to the call itself; after `hang_up` and `transfer` the agent
+    leaves it. `threaded`: once begun it cannot be stopped. `client_timeout_s`: the connected client runs it, and has so
+    many seconds for it; `client_char_limit` characters of its result are kept.
     """
 
     schema: ToolSchema
@@ -168,8 +220,10 @@ class ToolSpec(msgspec.Struct, frozen=True):
     on_interrupt: Literal["cancel", "finish"] = "cancel"
     duplicate: Literal["allow", "reject"] = "allow"
     exits: bool = False
-    hangs_up: bool = False
+    acts: Literal["hang_up", "transfer", "digits"] | None = None
     threaded: bool = False
+    client_timeout_s: float | None = None
+    client_char_limit: int = 50_000
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -192,49 +246,6 @@ class InvalidAgentError(Exception):
         self.faults = faults
 
 
-def validate_agent(
-    document: Mapping[str, Any],
-    tools: Collection[str],
-    check_model: Callable[[str], str | None],
-    default_model: str,
-) -> Agent:
-    """The agent that a definition describes.
-
-    `tools` are the names known to the gateway; `check_model` says what keeps a model from being used, or None;
-    `default_model` is what an agent without a model gets. Raises InvalidAgentError with all faults at once.
-    """
-    faults: tuple[Fault, ...] = ()
-    agent = None
-    try:
-        agent = Agent.model_validate_json(msgspec.json.encode(document), strict=True)
-    except ValidationError as error:
-        faults = faults_of(error.errors(include_url=False))
-    # These two read the document and not the agent, so that they speak up even where pydantic found other faults.
-    faults += _tool_faults(document.get("tools"), tools)
-    if not any(fault.path == "/model" for fault in faults):
-        reason = check_model(document.get("model") or default_model)
-        faults += (Fault("/model", reason),) if reason else ()
-    if agent is not None and agent.sleeptime.model:
-        reason = check_model(agent.sleeptime.model)
-        faults += (Fault("/sleeptime/model", reason),) if reason else ()
-    if agent is None or faults:
-        raise InvalidAgentError(faults)
-    return agent
-
-
-def merge_patch(target: Any, patch: Any) -> Any:
-    """`target` with a JSON merge patch applied (RFC 7396): null removes, objects merge, all else replaces."""
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge_patch(merged.get(name), value)
-    return merged
-
-
 def faults_of(errors: Iterable[ErrorDetails]) -> tuple[Fault, ...]:
     """Pydantic's errors as faults, in pydantic's order, without the values that caused them."""
     plain = {"missing": "this field is required", "extra_forbidden": "there is no such field"}
@@ -244,13 +255,4 @@ def faults_of(errors: Iterable[ErrorDetails]) -> tuple[Fault, ...]:
             plain.get(error["type"], error["msg"].removeprefix("Value error, ")),
         )
         for error in errors
-    )
-
-
-def _tool_faults(named: Any, known: Collection[str]) -> tuple[Fault, ...]:
-    listed = ", ".join(sorted(known)) or "none"
-    return tuple(
-        Fault(f"/tools/{index}", f"there is no tool {name!r}; known: {listed}")
-        for index, name in enumerate(named if isinstance(named, list | tuple) else ())
-        if isinstance(name, str) and name not in known
     )

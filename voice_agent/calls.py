@@ -1,12 +1,21 @@
 """One tool call: its arguments as they are read, its run, and the result that it has in the end, come what may."""
 
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from voice_agent.agent import ToolSpec
-from voice_agent.events import EndReason, RunTool, ToolCalled, ToolFinished, ToolReturned
+from voice_agent.events import (
+    ApprovalGiven,
+    ApprovalNeeded,
+    ClientToolNeeded,
+    EndReason,
+    RunTool,
+    ToolCalled,
+    ToolFinished,
+    ToolReturned,
+)
 from voice_agent.prompt import UTTERANCE_FIELD
 from voice_agent.utterance import ArgumentScanner
 
@@ -21,9 +30,10 @@ _BECAUSE: dict[EndReason, str] = {
 
 
 class CallState(Enum):
-    """A call is read, then runs, then is done; a refused one skips the running."""
+    """A call is read, then a person may be asked, then it runs, then it is done; a refused one skips the running."""
 
     READING = auto()
+    ASKED = auto()
     RUNNING = auto()
     DONE = auto()
 
@@ -41,6 +51,7 @@ class Call:
         self.arguments: dict[str, Any] | None = None
         self.result: ToolReturned | None = None
         self.started_at = 0.0
+        self.ran = False
         self.flushed = False
 
     def feed(self, piece: str) -> str:
@@ -61,13 +72,60 @@ class Call:
         return self.state is CallState.RUNNING
 
     @property
+    def under_way(self) -> bool:
+        """Whether it was admitted and has no result yet: it runs, or a person is asked about it."""
+        return self.running or self.state is CallState.ASKED
+
+    @property
     def succeeded(self) -> bool:
         return self.result is not None and self.result.status == "ok"
 
-    def start(self, turn_id: str, arguments: dict[str, Any], now: float) -> list[ToolCalled | RunTool]:
-        """Run it."""
-        self.state, self.started_at = CallState.RUNNING, now
+    @property
+    def by_client(self) -> bool:
+        """Whether the connected client runs it."""
+        return self.spec is not None and self.spec.client_timeout_s is not None
+
+    @property
+    def pending(self) -> Literal["decision", "result"] | None:
+        """What of the client's it waits for."""
+        if self.state is CallState.ASKED:
+            return "decision"
+        return "result" if self.running and self.by_client else None
+
+    @property
+    def due(self) -> float | None:
+        """When the client has taken too long with it."""
+        if not self.running or self.spec is None or self.spec.client_timeout_s is None:
+            return None
+        return self.started_at + self.spec.client_timeout_s
+
+    def ask(self, turn_id: str) -> ApprovalNeeded:
+        """Have a person decide."""
+        self.state = CallState.ASKED
+        return ApprovalNeeded(turn_id, self.id, self.name, self.arguments or {})
+
+    def start(self, turn_id: str, now: float) -> list[ToolCalled | ClientToolNeeded | RunTool]:
+        """Run it, here or at the client."""
+        self.state, self.started_at, self.ran = CallState.RUNNING, now, True
+        arguments = self.arguments or {}
+        if self.by_client:
+            return [ClientToolNeeded(turn_id, self.id, self.name, arguments)]
         return [ToolCalled(turn_id, self.id, self.name, arguments), RunTool(self.id, self.name, arguments)]
+
+    def take(
+        self, turn_id: str, answer: ToolReturned | ApprovalGiven, now: float
+    ) -> list[ToolCalled | ClientToolNeeded | RunTool | ToolFinished]:
+        """What follows from an outcome or a decision; nothing from one that nobody waits for any more."""
+        match answer:
+            case ToolReturned():
+                return [self.finish(turn_id, answer, now)] if self.running else []
+            case ApprovalGiven(approved=True):
+                return [*self.start(turn_id, now)] if self.state is CallState.ASKED else []
+            case ApprovalGiven(reason=reason):
+                if self.state is not CallState.ASKED:
+                    return []
+                said = f"Denied by a person: {reason}" if reason else "Denied by a person."
+                return [self.finish(turn_id, ToolReturned(self.id, said, "denied"), now)]
 
     def finish(self, turn_id: str, result: ToolReturned, now: float) -> ToolFinished:
         """This is its result."""
@@ -78,7 +136,9 @@ class Call:
     def unfinished(self, reason: EndReason) -> ToolReturned:
         """The result of a call that the end of its turn overtakes."""
         because = _BECAUSE.get(reason, "the turn ended")
-        if not self.running:
+        if self.state is CallState.ASKED:
+            text = f"Not run: {because} before a person had decided."
+        elif not self.running:
             text = f"Not run: {because} first."
         elif self.outlives(reason):
             text = f"Still running: {because} before it finished. Its outcome will follow."
@@ -89,8 +149,8 @@ class Call:
         return ToolReturned(self.id, text, "cancelled")
 
     def outlives(self, reason: EndReason) -> bool:
-        """Writes run to their end when the caller cuts in."""
-        cut = reason in ("interrupted", "cancelled")
+        """Writes run to their end when the caller cuts in, but for those that the client runs."""
+        cut = reason in ("interrupted", "cancelled") and not self.by_client
         return cut and self.running and self.spec is not None and self.spec.on_interrupt == "finish"
 
     @property

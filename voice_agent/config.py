@@ -1,16 +1,21 @@
 """Settings: read from the environment once, frozen, passed in. Nothing else in the product reads the environment."""
 
 import os
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_ANTHROPIC_URL = "https://api.anthropic.com"
 
 _SECRETS = ("API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "REDIS_URL")
+
+_MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_HOST = re.compile(r"[A-Za-z0-9._-]*[A-Za-z][A-Za-z0-9-]*[.]?")
 
 
 class ConfigError(Exception):
@@ -41,6 +46,10 @@ class Settings(BaseSettings):
     anthropic_api_key: str | None = _env("ANTHROPIC_API_KEY", None)
     anthropic_base_url: str = _env("ANTHROPIC_BASE_URL", DEFAULT_ANTHROPIC_URL)
     providers: Path | None = None
+    mcp_servers: Path | None = None
+    agents: Path | None = None
+    tools: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     simulated_first_token_ms: float = Field(default=150, ge=0)
     simulated_token_ms: float = Field(default=25, ge=0)
     lease_ms: int = Field(default=10_000, ge=100)
@@ -57,6 +66,26 @@ class Settings(BaseSettings):
     sleeptime_metrics_port: int | None = Field(default=None, ge=1, le=65535)
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _lists_hosts(cls, value: Any) -> tuple[str, ...]:
+        entries = value.split(",") if isinstance(value, str) else value
+        hosts = tuple(host for entry in entries if (host := entry.strip()))
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                ip_network(host, strict=False)
+        return hosts
+
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _lists_modules(cls, value: Any) -> tuple[str, ...]:
+        entries = value.split(",") if isinstance(value, str) else value
+        modules = tuple(dict.fromkeys(module for entry in entries if (module := entry.strip())))
+        for module in modules:
+            if not _MODULE.fullmatch(module):
+                raise ValueError(f"{module!r} is no name of a module, as `shop` and `shop.tools` are (without .py)")
+        return modules
+
     @property
     def default_model(self) -> str:
         """What an agent without a model speaks with: OpenAI as soon as there is a key, else the simulated model."""
@@ -71,6 +100,12 @@ class Settings(BaseSettings):
 def environment(name: str) -> str | None:
     """A variable that the user's own configuration names, such as a provider's key."""
     return os.environ.get(name)  # noqa: TID251 - the one reader of the environment
+
+
+def tool_environment() -> dict[str, str]:
+    """All that the process of an isolated tool sees of the environment."""
+    kept = ("PATH", "HOME", "LANG")
+    return {name: value for name, value in os.environ.items() if name in kept or name.startswith("PYTHON")}  # noqa: TID251
 
 
 def inherited(**settings: str) -> dict[str, str]:
@@ -90,5 +125,5 @@ def read_settings(**overrides: Any) -> Settings:
             name = str(error["loc"][0]) if error["loc"] else "settings"
             named = name if name.isupper() else f"VOICE_{name.upper()}"
             given = "" if name.upper() in _SECRETS else f" (given: {error['input']!r})"
-            lines.append(f"{named}: {error['msg']}{given}")
+            lines.append(f"{named}: {error['msg'].removeprefix('Value error, ')}{given}")
         raise ConfigError("; ".join(lines)) from None

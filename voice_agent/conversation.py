@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import msgspec
 
 from voice_agent.journal import Journal
-from voice_agent.memory.history import START, Buffer, WindowTurn, after, evict, hide, order, prompt
+from voice_agent.memory.history import START, Buffer, WindowTurn, after, drop, evict, hide, order, prompt
 from voice_agent.messages import Message, TurnRecord
+from voice_agent.overflow import Gauge
 from voice_agent.store.base import (
     BlockValue,
     ConversationStore,
@@ -64,6 +65,8 @@ class Conversation:
         self.buffer = Buffer()
         self.listeners: set[Callable[[Change], None]] = set()
         self._window: tuple[WindowTurn, ...] = ()
+        self._shown: tuple[WindowTurn, ...] = ()
+        self._gauge = Gauge()
         self._leaving = self._hidden = START
         self._tails: dict[tuple[str, str], Tail] = {}
         self._adopted: list[tuple[TurnRecord, str]] = []
@@ -99,22 +102,24 @@ class Conversation:
     def history(self) -> tuple[Message, ...]:
         """What of the conversation goes to the model."""
         self._hidden = hide(self._window, self._hidden, self.buffer)
-        return prompt(self._window, self._hidden)
+        self._shown = () if self.buffer.autoclear else after(self._window, self._hidden)
+        return () if self.buffer.autoclear else prompt(self._window, self._hidden)
 
-    @property
-    def in_prompt(self) -> frozenset[str]:
-        """The ids of the stored messages that `history` shows."""
-        return frozenset(
-            f"{turn.id}.{n}" for turn in after(self._window, self._hidden) if turn.id for n in range(len(turn.messages))
-        )
+    def in_prompt(self, dropped: int = 0) -> frozenset[str]:
+        """The ids of the stored messages that `history` shows, once its first `dropped` messages were left out."""
+        border = drop(self._window, self._shown, dropped, self._hidden)
+        shown = () if self.buffer.autoclear else after(self._window, border)
+        return frozenset(f"{turn.id}.{n}" for turn in shown if turn.id for n in range(len(turn.messages)))
 
-    def append(self, key: str, messages: tuple[Message, ...]) -> None:
-        """Settled messages enter the window."""
-        self._window += (WindowTurn(key, messages),)
+    def append(self, key: str, messages: tuple[Message, ...], tokens: int | None = None) -> None:
+        """Settled messages enter the window; they weigh so many `tokens`, if a provider has counted them."""
+        self._window += (WindowTurn(key, messages, counted=tokens),)
 
     async def commit(self, ref: TurnRef, record: TurnRecord) -> None:
         """Move a turn into the log, and ask in the same step for the eviction of those that are too many."""
-        going = evict(self._window, self._leaving, self.buffer)
+        # What its model had no room for is to leave, too.
+        upto = max(evict(self._window, self._leaving, self.buffer) or START, self._hidden, key=order)
+        going = upto if order(upto) > order(self._leaving) else None
         try:
             entry_id = await self.store.commit_turn(ref, record, going)
         except Fenced:
@@ -135,7 +140,10 @@ class Conversation:
     ) -> None:
         """An ended turn enters the window. It ignores interruptions until the clock's `now` is `guarded_until`."""
         self._tails[ref.session_id, turn.setup.turn_id] = Tail(turn, ref, cut, guarded_until, messages)
-        self.append(ref.key, messages)
+        self._hidden = drop(self._window, self._shown, turn.history.dropped, self._hidden)
+        first = self._window[0].key if self._window else ref.key
+        beside = (turn.setup.prompt.system, first, self._hidden, turn.history.dropped)
+        self.append(ref.key, messages, self._gauge.weigh(turn.history.tokens, beside))
 
     def tail(self, session_id: str, turn_id: str | None) -> Tail | None:
         """A session's turn with that id, or its last one, while its heard text can still move."""

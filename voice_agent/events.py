@@ -13,6 +13,8 @@ EndReason = Literal[
     "requires_approval", "invalid_tool_call", "invalid_llm_response", "llm_api_error", "context_window_overflow",
     "error",
 ]  # fmt: skip
+# How an agent leaves the call: it hangs up, or the front end puts the caller through to somebody else.
+Leaving = Literal["hang_up", "transfer"]
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter", "refusal"]
 ErrorCode = Literal[
     "bad_frame", "unknown_type", "bad_field", "unknown_id", "provider", "store", "overloaded", "internal"
@@ -47,6 +49,12 @@ class UserInterrupted(msgspec.Struct, frozen=True):
     unsent: int = 0
 
 
+class UserPressed(msgspec.Struct, frozen=True):
+    """Keys of the telephone were pressed: 0 to 9, *, #, A to D."""
+
+    digits: str
+
+
 class PlaybackMoved(msgspec.Struct, frozen=True):
     """How far the caller has heard a turn; `done` says that all of it has been played."""
 
@@ -61,6 +69,14 @@ class ToolReturned(msgspec.Struct, frozen=True):
     call_id: str
     output: str
     status: ToolStatus = "ok"
+
+
+class ApprovalGiven(msgspec.Struct, frozen=True):
+    """A person has decided on a call; `reason` is for the model, if they said no."""
+
+    call_id: str
+    approved: bool
+    reason: str | None = None
 
 
 class ContextAdded(msgspec.Struct, frozen=True):
@@ -84,7 +100,10 @@ class UserLeft(msgspec.Struct, frozen=True):
     unsent: int = 0
 
 
-UserEvent = UserSpoke | UserInterrupted | PlaybackMoved | ToolReturned | ContextAdded | SayRequested | UserLeft
+UserEvent = (
+    UserSpoke | UserInterrupted | UserPressed | PlaybackMoved | ToolReturned | ApprovalGiven | ContextAdded
+    | SayRequested | UserLeft
+)  # fmt: skip
 
 # ---- what a model answers ----
 
@@ -112,10 +131,14 @@ class ModelFinished(msgspec.Struct, frozen=True):
 
 
 class ModelFailed(msgspec.Struct, frozen=True):
-    """The reply failed. `error` is fit for the client's eyes: no secret, no stack."""
+    """The reply failed. `error` is fit for the client's eyes: no secret, no stack.
+
+    `overflow`: the request was too long for the model.
+    """
 
     error: str
     retryable: bool = False
+    overflow: bool = False
 
 
 ModelEvent = TextDelta | ToolCallDelta | Opaque | ModelFinished | ModelFailed
@@ -154,6 +177,24 @@ class ToolCalled(msgspec.Struct, frozen=True):
     arguments: dict[str, Any]
 
 
+class ApprovalNeeded(msgspec.Struct, frozen=True):
+    """A person has to decide on a call before it runs."""
+
+    turn_id: str
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class ClientToolNeeded(msgspec.Struct, frozen=True):
+    """The connected client runs this call, and answers with its outcome."""
+
+    turn_id: str
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+
+
 class ToolFinished(msgspec.Struct, frozen=True):
     """A call has its result; without a `ToolCalled` before it if it was refused."""
 
@@ -181,7 +222,10 @@ class TurnSpoken(msgspec.Struct, frozen=True):
 
 
 class TurnEnded(msgspec.Struct, frozen=True):
-    """The turn is over, exactly once, with a history that any provider accepts. `hang_up`: it ended the call."""
+    """The turn is over, exactly once, with a history that any provider accepts.
+
+    `leaves`: the agent leaves the call once its words were heard.
+    """
 
     turn_id: str
     reason: EndReason
@@ -190,7 +234,7 @@ class TurnEnded(msgspec.Struct, frozen=True):
     generated: str
     usage: Usage
     latency: Latency
-    hang_up: bool = False
+    leaves: Leaving | None = None
 
 
 class TurnHeard(msgspec.Struct, frozen=True):
@@ -215,8 +259,8 @@ class SessionEnded(msgspec.Struct, frozen=True):
 
 
 TurnEvent = (
-    TurnStarted | Spoke | Flushed | ToolCalled | ToolFinished | Failed | TurnSpoken | TurnEnded | TurnHeard
-    | MemoryUpdated | SessionEnded
+    TurnStarted | Spoke | Flushed | ToolCalled | ApprovalNeeded | ClientToolNeeded | ToolFinished | Failed | TurnSpoken
+    | TurnEnded | TurnHeard | MemoryUpdated | SessionEnded
 )  # fmt: skip
 
 # ---- what a turn asks for (between turn and run only) ----

@@ -1,9 +1,11 @@
 """The turn with which a session is doing its work, and where it tells of it."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from voice_agent import events as ev
+from voice_agent.tools.base import ToolRunner
 from voice_agent.turn import Turn
 from voice_agent.turn_setup import TurnSetup
 from voice_agent.work import Work
@@ -35,6 +37,17 @@ class Host(Protocol):
     def on_late(self, finished: ev.ToolFinished, output: str) -> None:
         """A tool that outlived the turn has finished."""
         ...
+
+
+class TurnTools:
+    """Runs a turn's calls, each with a runner that knows what the turn shows by then."""
+
+    def __init__(self, make: Callable[[], ToolRunner]) -> None:
+        self._make = make
+
+    async def run(self, call: ev.RunTool) -> ev.ToolReturned:
+        """See `ToolRunner.run`."""
+        return await self._make().run(call)
 
 
 class LiveTurn:

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 # Chatty about what the supervisor's banner already says, or about every request; at DEBUG they would log headers, URLs
 # with tokens in them, and what was said.
-_QUIET = ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "aiohttp.access", "asyncio")
+_QUIET = ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "aiohttp.access", "asyncio", "httpx2")
+# Their errors hold what a server wrote; what matters of it is told by those who use them.
+_MUTE = ("mcp", "httpcore2")
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -35,6 +37,8 @@ def configure(process: str, level: str) -> None:
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _MUTE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn.error").addFilter(_is_news)
 
 

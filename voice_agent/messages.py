@@ -6,7 +6,8 @@ import msgspec
 
 _REVISION = "\x1f"  # no turn id holds a control character
 Role = Literal["user", "assistant", "tool", "context"]
-ToolChoice = Literal["auto", "none", "required"]
+# Or the name of the one tool that has to be called; no such name is one of these words.
+ToolChoice = Literal["auto", "none", "required"] | str
 
 
 class Opaque(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -48,7 +49,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `heard` is None for what is not speech, and for speech of a turn that is not settled yet. `interrupted` marks the
     assistant message in which the caller cut in. `at` is in seconds since the epoch. `id` is given by the store.
-    `failed` marks the result of a call that did not succeed.
+    `failed` marks the result of a call that did not succeed, `refused` that of one which was never run.
     """
 
     role: Role
@@ -61,6 +62,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     opaque: tuple[Opaque, ...] = ()
     interrupted: bool = False
     failed: bool = False
+    refused: bool = False
+    denied: bool = False
 
 
 class ToolSchema(msgspec.Struct, frozen=True):

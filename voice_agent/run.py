@@ -7,6 +7,7 @@ tells leaves in the same call. Only the model's stream and the tools are tasks, 
 import asyncio
 import logging
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 from voice_agent import events as ev
@@ -96,6 +97,7 @@ class _Driver:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._kept: frozenset[str] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
+        self._fires_at = inf
         self._forsaken = False
         self.ended = asyncio.Event()
 
@@ -154,6 +156,9 @@ class _Driver:
                 self._stop(keep)
             case ev.SaveStep():
                 self._listener.on_step(output)
+            case ev.ClientToolNeeded():
+                self._listener.on_event(output)
+                self._arm()
             case _:
                 self._listener.on_event(output)
 
@@ -200,18 +205,20 @@ class _Driver:
         self._listener.on_late(finished, outcome.output)
 
     def _arm(self) -> None:
-        """One timer that is only moved when it fires: tokens come far more often than stalls."""
+        """One timer that is moved when it fires, or is too late: tokens come far more often than stalls."""
         due = self._turn.deadline()
-        if due is not None and self._timer is None:
+        if due is not None and due < self._fires_at:
+            self._stop_timer()
+            self._fires_at = due
             delay = max(0.0, due - self._clock.now())
             self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer = None
+        self._stop_timer()
         self._decide(self._turn.on_deadline)
         self._arm()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer, self._fires_at = None, inf

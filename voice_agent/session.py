@@ -13,10 +13,10 @@ from typing import assert_never
 import msgspec
 
 from voice_agent import events as ev
+from voice_agent.answers import pass_on
 from voice_agent.conversation import Conversation
-from voice_agent.live_turn import LiveTurn, Sink
+from voice_agent.live_turn import LiveTurn, Sink, TurnTools
 from voice_agent.marks import Marks
-from voice_agent.memory.history import Buffer
 from voice_agent.past_turns import PastTurns
 from voice_agent.run import run_turn
 from voice_agent.scribe import Scribe
@@ -44,7 +44,7 @@ class Session:
     def __init__(self, session_id: str, epoch: int, wiring: Wiring, conversation: Conversation, sink: Sink) -> None:
         self.id = session_id
         self.conversation = conversation
-        self._wiring = wiring
+        self.wiring = wiring  # may be replaced by another of this agent: turns that begin later work with it
         self._scribe = Scribe(session_id, epoch, wiring.owner, conversation, wiring.clock)
         self._sink = sink
         self._agenda = Agenda()
@@ -55,7 +55,7 @@ class Session:
         self._last_note = ""
         self._voice = Voice(wiring.clock)
         self._idle_at: float | None = None
-        conversation.buffer = Buffer(wiring.agent.buffer.max, wiring.agent.buffer.min)
+        conversation.buffer = wiring.buffer(conversation.blocks)
         conversation.listeners.add(self._on_memory)
         conversation.calls += 1
 
@@ -75,14 +75,14 @@ class Session:
             case ev.UserSpoke():
                 if event.final:
                     self._on_words(event)
+            case ev.UserPressed(digits=digits):
+                self._on_words(ev.UserSpoke(f"[pressed {' '.join(digits)}]"))
             case ev.UserInterrupted():
                 self._on_interrupted(event)
             case ev.PlaybackMoved():
                 self._on_playback(event)
-            case ev.ToolReturned(call_id=call_id):
-                self._sink.emit(
-                    ev.Failed("unknown_id", f"no tool call {call_id!r} waits for a result", field="call_id")
-                )
+            case ev.ToolReturned() | ev.ApprovalGiven():
+                pass_on(event, self._live, self._sink)
             case ev.ContextAdded(text=text):
                 if text != self._last_note and self._may_begin():
                     self._last_note = text
@@ -150,7 +150,7 @@ class Session:
             self._voice.played(ledger)
             self._agenda.wake()
             if event.done:
-                self._leave("agent")
+                self._leave(self._voice.then)
 
     def _cut_in(self, event: ev.UserInterrupted) -> None:
         """The caller cuts into the live turn, or into the answer that is about to begin: no more words join it."""
@@ -184,7 +184,7 @@ class Session:
     async def run(self) -> None:
         """Until the session is left; returns when the last tool that was let run on has finished, too."""
         async with asyncio.TaskGroup() as tasks:
-            warming = tasks.create_task(self._wiring.warm())
+            warming = tasks.create_task(self.wiring.warm())
             while await self._has_work():
                 async with self.conversation.turns:
                     if (work := self._agenda.take()) is not None:
@@ -203,14 +203,14 @@ class Session:
 
     def _next_deadline(self) -> float | None:
         """Seconds until the goodbye has been heard or the caller has been silent for long, if either is awaited."""
-        now = self._wiring.clock.now()
+        now = self.wiring.clock.now()
         idle_in = None if self._idle_at is None else max(0.0, self._idle_at - now)
         return min((due for due in (self._voice.hang_up_in(), idle_in) if due is not None), default=None)
 
     def _on_deadline(self) -> None:
         if self._voice.hang_up_in() == 0.0:
-            self._leave("agent")
-        elif self._idle_at is not None and self._wiring.clock.now() >= self._idle_at:
+            self._leave(self._voice.then)
+        elif self._idle_at is not None and self.wiring.clock.now() >= self._idle_at:
             self._idle_at = None
             self.conversation.consolidate("idle")
 
@@ -220,14 +220,14 @@ class Session:
             return
         if work.kind == "answer":
             self.conversation.freeze()
-        setup = self._wiring.setup(work, self.conversation.history(), self.conversation.blocks)
+        setup = self.wiring.setup(work, self.conversation.history(), self.conversation.blocks)
         live = self._live = LiveTurn(work, setup, self)
-        tasks.create_task(self._run_turn(live))
+        tasks.create_task(self._run_turn(live, self.wiring))
         await live.over.wait()
 
-    async def _run_turn(self, live: LiveTurn) -> None:
-        wiring = self._wiring
-        runner = wiring.runner(live.work, self.conversation.in_prompt)
+    async def _run_turn(self, live: LiveTurn, wiring: Wiring) -> None:
+        shown = self.conversation.in_prompt
+        runner = TurnTools(lambda: wiring.runner(live.work, shown(live.turn.history.dropped)))
         await run_turn(live.turn, wiring.model, runner, live.work.inbox, live, wiring.clock)
         if not live.over.is_set():
             log.error("turn %s never ended", live.work.turn_id)
@@ -275,16 +275,16 @@ class Session:
     def _on_ended(self, live: LiveTurn, event: ev.TurnEnded) -> None:
         self._live = None
         live.over.set()
-        work, ended_at, cut = live.work, self._wiring.clock.now(), event.reason in ("interrupted", "cancelled")
+        work, ended_at, cut = live.work, self.wiring.clock.now(), event.reason in ("interrupted", "cancelled")
         self._voice.said(event, work.received_at)
         if cut or live.turn.ledger.played:
             self._voice.stopped()
         guarded_until = self._voice.until if work.guard else 0.0
         self.conversation.append_turn(live.turn, work.ref, event.messages, cut=cut, guarded_until=guarded_until)
-        self._idle_at = ended_at + self._wiring.agent.sleeptime.idle_after_s
+        self._idle_at = ended_at + self.wiring.agent.sleeptime.idle_after_s
         self._scribe.end(work, event, lambda fault: self._on_stored(live, event, ended_at, fault))
-        if event.hang_up:
-            self._voice.last_turn = work.turn_id
+        if event.leaves:
+            self._voice.leave_after(work.turn_id, event.leaves)
 
     def _on_stored(self, live: LiveTurn, event: ev.TurnEnded, ended_at: float, fault: Exception | None) -> None:
         if fault is not None:
@@ -293,7 +293,7 @@ class Session:
             self._sink.emit(ev.Failed("store", why, turn_id=event.turn_id))
             self._leave("fenced" if fenced else "internal")
             return
-        took = round((self._wiring.clock.now() - ended_at) * 1000, 3)
+        took = round((self.wiring.clock.now() - ended_at) * 1000, 3)
         heard, latency = live.turn.ledger.heard, event.latency.plus("store", took)
         event = msgspec.structs.replace(event, heard=heard, latency=latency)
         self._past.stored(event, live.work.ref.key)

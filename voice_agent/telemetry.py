@@ -5,6 +5,8 @@ from typing import assert_never
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from voice_agent.events import (
+    ApprovalNeeded,
+    ClientToolNeeded,
     Failed,
     Flushed,
     MemoryUpdated,
@@ -58,7 +60,9 @@ class Telemetry:
         match event:
             case Spoke() | Flushed() | TurnStarted() | TurnSpoken() | TurnHeard() | MemoryUpdated() | SessionEnded():
                 pass
-            case ToolCalled(name=name):
+            case ApprovalNeeded():
+                pass
+            case ToolCalled(name=name) | ClientToolNeeded(name=name):
                 if len(self._tools) < _MOST_TOOLS:
                     self._tools.add(name)
             case ToolFinished(name=name, status=status, duration_ms=duration):

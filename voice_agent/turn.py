@@ -6,14 +6,13 @@ ENDED: over; whatever still comes is dropped by rule. The table is in `turn_stat
 
 from typing import assert_never
 
-import msgspec
-
 from voice_agent import events as ev
 from voice_agent.calls import Call, CallState
-from voice_agent.heard import Ledger, Slot
+from voice_agent.heard import Slot
 from voice_agent.messages import Message, Opaque, ToolChoice, Usage
-from voice_agent.step import Step
-from voice_agent.stopwatch import Stopwatch
+from voice_agent.overflow import History
+from voice_agent.step import Standing, Step
+from voice_agent.turn_account import Account
 from voice_agent.turn_setup import TurnSetup
 from voice_agent.turn_states import ACCEPTS, CUT_SHORT, LEADS_TO, IllegalEventError, State, TurnInput
 
@@ -31,30 +30,26 @@ class Turn:
         self.setup = setup
         self.state = State.THINKING
         self._accepts = ACCEPTS[State.THINKING]
-        self.ledger = Ledger()
         self.revision = setup.revision
-        self.opening = setup.opening
-        self._done = done
-        self._steps = sum(message.role == "assistant" for message in done)
+        self._account = Account(setup, done)
+        self.history = History(setup.history)
+        self.ledger, self._watch = self._account.ledger, self._account.watch
         self._calls_made = sum(len(message.tool_calls) for message in done)
         self._step = self._next_step()
-        self._usage = Usage()
-        self._watch = Stopwatch(setup.received_at)
         self._heard_from_model = setup.received_at
         self._touched = bool(done)
-        self.ledger.resume(done, setup.received_at)
 
     # ---- what the driver calls ----
 
     def begin(self, now: float) -> list[Output]:
         """Start, or go on after a rebuild."""
         self._watch.lap("queue", now)
-        out: list[Output] = [] if self._done else [ev.TurnStarted(self.setup.turn_id, self.revision)]
+        out: list[Output] = [] if self._account.done else [ev.TurnStarted(self.setup.turn_id, self.revision)]
         if self.setup.words is None:
             return out + self._call_model(now)
         text, kind = self.setup.words
         self._step.add_text(text)
-        out.append(self._say(text, kind, Slot(self._steps), now))
+        out.append(self._say(text, kind, Slot(self._account.steps), now))
         return [*out, ev.Flushed(self.setup.turn_id, kind), *self._end("end_turn", now)]
 
     def handle(self, event: TurnInput, now: float) -> list[Output]:
@@ -76,10 +71,9 @@ class Turn:
             case ev.ModelFinished():
                 return self._on_finished(event, now)
             case ev.ModelFailed():
-                failed = ev.Failed("provider", event.error, event.retryable, self.setup.turn_id)
-                return [failed, *self._end("llm_api_error", now, notice=self.setup.failure_notice)]
-            case ev.ToolReturned():
-                return self._on_result(event, now)
+                return self._on_failed(event, now)
+            case ev.ToolReturned() | ev.ApprovalGiven():
+                return self._on_answer(event, now)
             case ev.UserSpoke():
                 return self._on_more_words(event, now)
             case ev.UserInterrupted():
@@ -100,14 +94,16 @@ class Turn:
 
     def deadline(self) -> float | None:
         """When `on_deadline` must be called, if nothing comes before."""
-        return self._heard_from_model + self.setup.stall_s if self.state is State.THINKING else None
+        stall = self._heard_from_model + self.setup.stall_s if self.state is _THINKING else None
+        return min((due for due in (stall, self._step.due) if due is not None), default=None)
 
     def on_deadline(self, now: float) -> list[Output]:
-        """The model has been silent for too long."""
-        if (due := self.deadline()) is None or now < due:
-            return []
-        silent = f"the model sent nothing for {self.setup.stall_s:g} s"
-        return self.handle(ev.ModelFailed(silent, retryable=True), now)
+        """The client has not answered in time, or the model has been silent for too long."""
+        out = [output for late in self._step.overdue(now) for output in self.handle(late, now)]
+        if self.state is _THINKING and now >= self._heard_from_model + self.setup.stall_s:
+            silent = f"the model sent nothing for {self.setup.stall_s:g} s"
+            out += self.handle(ev.ModelFailed(silent, retryable=True), now)
+        return out
 
     def abort(self, now: float) -> list[Output]:
         """End for a fault of our own, keeping what was said."""
@@ -128,7 +124,7 @@ class Turn:
         if not text:
             return []
         self._step.add_text(text)
-        return [self._say(text, "reply", Slot(self._steps), now)]
+        return [self._say(text, "reply", Slot(self._account.steps), now)]
 
     def _on_call_delta(self, delta: ev.ToolCallDelta, now: float) -> list[Output]:
         self._heard_from_model = now
@@ -142,7 +138,7 @@ class Turn:
         said = call.feed(delta.json)
         if said and self._step.may_speak(call):
             self._step.speaker = call
-            out.append(self._say(said, "utterance", Slot(self._steps, call.id), now))
+            out.append(self._say(said, "utterance", Slot(self._account.steps, call.id), now))
         if self._step.speaker is call and call.scanner.utterance_done and not call.flushed:
             call.flushed = True
             out.append(ev.Flushed(self.setup.turn_id, "utterance"))
@@ -150,21 +146,30 @@ class Turn:
 
     def _on_finished(self, event: ev.ModelFinished, now: float) -> list[Output]:
         self._enter(State.ACTING)
-        self._usage += event.usage or Usage(steps=1)
+        self._account.usage += event.usage or Usage(steps=1)
+        self.history.tokens = event.usage.input_tokens if event.usage else None
         self._step.close()
         if event.reason in CUT_SHORT:
-            notice = "" if self.ledger.generated else self.setup.failure_notice
-            return self._end(CUT_SHORT[event.reason], now, notice=notice)
+            return self._end(CUT_SHORT[event.reason], now, notice=self._notice)
         return self._admit(now) if self._step.calls else self._on_words_alone(now)
 
+    def _on_failed(self, event: ev.ModelFailed, now: float) -> list[Output]:
+        """A request that was too long is made again with less of the past, as long as nothing has come of it."""
+        if event.overflow and self._step.empty and self.history.shorten():
+            self._step = self._next_step()
+            return self._call_model(now)
+        why: ev.EndReason = "context_window_overflow" if event.overflow else "llm_api_error"
+        failed = ev.Failed("provider", event.error, event.retryable, self.setup.turn_id)
+        return [failed, *self._end(why, now, notice=self.setup.failure_notice)]
+
     def _on_words_alone(self, now: float) -> list[Output]:
-        """A reply without a call ends the turn, but for one reminder where the rules force a call."""
-        if self._is_last_step or not self._step.forced:
+        """A reply without a call ends the turn, but for one reminder where the rules demand a call."""
+        owed = self._step.owed
+        if self._is_last_step or owed is None:
             return self._end("max_steps" if self._is_last_step else "end_turn", now)
-        reminder = self._step.reminder
-        if reminder is None:
-            return self._end_invalid("no valid call: the model answered in words where it must call a tool", now)
-        return self._go_on(self._keep_step(now, reminder), now)
+        if self._step.reminded:
+            return self._end_invalid(f"no valid call: the model answered in words where it must call {owed}", now)
+        return self._go_on(self._keep_step(now, f"[An answer in words does not count here. Call {owed}.]"), now)
 
     # ---- calls ----
 
@@ -186,30 +191,32 @@ class Turn:
         if fault is not None or call.arguments is None:
             return [call.finish(self.setup.turn_id, ev.ToolReturned(call.id, fault or "", "error"), now)]
         self._touched = True
-        return [*call.start(self.setup.turn_id, call.arguments, now)]
+        return [*self._step.start(call, self.setup.turn_id, now)]
 
-    def _on_result(self, event: ev.ToolReturned, now: float) -> list[Output]:
+    def _on_answer(self, event: ev.ToolReturned | ev.ApprovalGiven, now: float) -> list[Output]:
         call = self._step.find(event.call_id)
-        if call is None or not call.running:
-            return []
-        return [call.finish(self.setup.turn_id, event, now), *self._admit(now)]
+        out = call.take(self.setup.turn_id, event, now) if call is not None else []
+        return [*out, *self._admit(now)] if out else []
+
+    def standing(self, call_id: str) -> Standing | None:
+        """How a call of this turn stands with the client; None if there is no such call."""
+        return self._step.standing(call_id, self.setup.tools)
 
     def _finish_step(self, now: float) -> list[Output]:
-        exits, last, broken = self._step.exits, self._is_last_step, self._step.broken_rule
+        step, last = self._step, self._is_last_step
         messages = self._keep_step(now)
-        saved = ev.SaveStep(self._steps - 1, messages)
-        if exits:
-            return [saved, *self._end("tool_rule", now, hang_up=any(spec.hangs_up for spec in exits))]
-        if broken:
-            return [saved, *self._end_invalid(broken, now)]
+        saved = ev.SaveStep(self._account.steps - 1, messages)
+        if step.exits:
+            return [saved, *self._end("tool_rule", now, leaves=step.leaves)]
+        if step.broken_rule:
+            return [saved, *self._end_invalid(step.broken_rule, now)]
         if last:
             return [saved, *self._end("max_steps", now)]
         return self._go_on(messages, now)
 
     def _go_on(self, messages: tuple[Message, ...], now: float) -> list[Output]:
         """Ask the model for the step after the one that left `messages`."""
-        self._enter(State.THINKING)
-        return [ev.SaveStep(self._steps - 1, messages), *self._call_model(now)]
+        return [ev.SaveStep(self._account.steps - 1, messages), *self._call_model(now)]
 
     # ---- the user ----
 
@@ -217,49 +224,44 @@ class Turn:
         """More words before anything was said: the same turn, asked anew with all of them (`event` has them all)."""
         if not self.untouched:
             raise IllegalEventError("a final text after speech or a tool start is a new turn")
-        self.opening = (*self.opening[:-1], msgspec.structs.replace(self.opening[-1], text=event.text))
+        self._account.reword(event.text)
         self.revision = event.revision
         self._step = self._next_step()
-        self._enter(State.THINKING)
         return [ev.StopWork(), *self._call_model(now)]
 
     # ---- the end ----
 
-    def _end(self, reason: ev.EndReason, now: float, *, notice: str = "", hang_up: bool = False) -> list[Output]:
+    def _end(self, why: ev.EndReason, now: float, notice: str = "", leaves: ev.Leaving | None = None) -> list[Output]:
         """Close what is open, settle what was heard, and say so: once, whatever happened."""
-        cancelled, kept = self._step.cut(self.setup.turn_id, reason, now)
+        cancelled, kept = self._step.cut(self.setup.turn_id, why, now)
         out: list[Output] = [*cancelled]
         if self.state is State.THINKING and self.setup.words is None:
-            self._usage += Usage(steps=1)  # the model was asked, and nobody knows what it took
-        cut = reason in ("interrupted", "cancelled")
+            self._account.usage += Usage(steps=1)  # the model was asked, and nobody knows what it took
+        cut = why in ("interrupted", "cancelled")
         if cut or not self._step.empty:
             self._keep_step(now)
         if notice:
             self._step.add_text(notice)
-            out += [self._say(notice, "notice", Slot(self._steps), now), ev.Flushed(self.setup.turn_id, "notice")]
+            out += [
+                self._say(notice, "notice", Slot(self._account.steps), now),
+                ev.Flushed(self.setup.turn_id, "notice"),
+            ]
             self._keep_step(now)
         self._enter(State.ENDED)
-        out += [ev.TurnSpoken(self.setup.turn_id), self._ended(reason, hang_up=hang_up)]
+        out += [ev.TurnSpoken(self.setup.turn_id), self._account.ended(why, leaves)]
         return [ev.StopWork(kept), *out]
 
     def _end_invalid(self, why: str, now: float) -> list[Output]:
-        return [ev.Failed("provider", why, turn_id=self.setup.turn_id), *self._end("invalid_tool_call", now)]
+        failed = ev.Failed("provider", why, turn_id=self.setup.turn_id)
+        return [failed, *self._end("invalid_tool_call", now, notice=self._notice)]
 
-    def _ended(self, reason: ev.EndReason, *, hang_up: bool) -> ev.TurnEnded:
-        return ev.TurnEnded(
-            turn_id=self.setup.turn_id,
-            reason=reason,
-            messages=self.settled(interrupted=reason in ("interrupted", "cancelled")),
-            heard=self.ledger.heard,
-            generated=self.ledger.generated,
-            usage=self._usage,
-            latency=self._watch.read(),
-            hang_up=hang_up,
-        )
+    @property
+    def _notice(self) -> str:
+        return "" if self.ledger.generated else self.setup.failure_notice
 
     def settled(self, *, interrupted: bool) -> tuple[Message, ...]:
         """The turn's messages as they enter the history, with what was heard by the marks so far."""
-        return self.opening + self.ledger.settle(self._done, interrupted=interrupted)
+        return self._account.settled(interrupted=interrupted)
 
     # ---- bits ----
 
@@ -270,12 +272,15 @@ class Turn:
 
     @property
     def _is_last_step(self) -> bool:
-        return self._steps + 1 >= self.setup.max_steps
+        return self._account.steps + 1 >= self.setup.max_steps
 
     def _call_model(self, now: float) -> list[Output]:
+        if dead_end := self._step.dead_end:
+            return self._end_invalid(dead_end, now)
+        self._enter(State.THINKING)
         self._heard_from_model = now
-        choice: ToolChoice = "none" if self._is_last_step else "required" if self._step.forced else "auto"
-        return [ev.CallModel(self.setup.prompt.request(self.setup.history, self.opening + self._done, choice))]
+        choice: ToolChoice = "none" if self._is_last_step else self._step.tool_choice
+        return [ev.CallModel(self.setup.prompt.request(self.history.shown, self._account.messages, choice))]
 
     def _say(self, text: str, kind: ev.SpeechKind, slot: Slot, now: float) -> ev.Spoke:
         self._touched = True
@@ -286,15 +291,9 @@ class Turn:
         return ev.Spoke(self.setup.turn_id, text, kind)
 
     def _next_step(self) -> Step:
-        return Step(self.setup.rules, self._done)
+        return Step(self.setup.rules, self._account.done)
 
     def _keep_step(self, now: float, reminder: str | None = None) -> tuple[Message, ...]:
-        spoken = {call.id: self.ledger.spoken_in(Slot(self._steps, call.id)) for call in self._step.calls}
-        at = round(now + self.setup.wall_offset, 3)
-        messages = self._step.messages(at, spoken)
-        if reminder is not None:
-            messages += (Message(role="context", text=reminder, at=at),)
-        self._done += messages
-        self._steps += 1
+        messages = self._account.keep(self._step, now, reminder)
         self._step = self._next_step()
         return messages

@@ -6,7 +6,7 @@ from voice_agent.agent import ToolSpec
 from voice_agent.events import SpeechKind
 from voice_agent.messages import Message
 from voice_agent.prompt import Prompt
-from voice_agent.rules import Rulebook
+from voice_agent.rules.book import Rulebook
 
 
 class TurnSetup(msgspec.Struct, frozen=True):
@@ -22,6 +22,7 @@ class TurnSetup(msgspec.Struct, frozen=True):
     history: tuple[Message, ...]
     opening: tuple[Message, ...]
     tools: dict[str, ToolSpec]
+    rules: Rulebook
     call_prefix: str
     received_at: float
     wall_offset: float = 0.0
@@ -30,4 +31,3 @@ class TurnSetup(msgspec.Struct, frozen=True):
     stall_s: float = 20.0
     failure_notice: str = ""
     words: tuple[str, SpeechKind] | None = None
-    rules: Rulebook = Rulebook()

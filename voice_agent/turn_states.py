@@ -18,9 +18,17 @@ class IllegalEventError(Exception):
     """An event, or a step to another state, that the table does not name: a fault in the caller."""
 
 
-TurnInput = ev.ModelEvent | ev.UserSpoke | ev.UserInterrupted | ev.PlaybackMoved | ev.ToolReturned | ev.UserLeft
+TurnInput = (
+    ev.ModelEvent
+    | ev.UserSpoke
+    | ev.UserInterrupted
+    | ev.PlaybackMoved
+    | ev.ToolReturned
+    | ev.ApprovalGiven
+    | ev.UserLeft
+)
 
-_ALWAYS = (ev.UserSpoke, ev.UserInterrupted, ev.PlaybackMoved, ev.UserLeft, ev.ToolReturned)
+_ALWAYS = (ev.UserSpoke, ev.UserInterrupted, ev.PlaybackMoved, ev.UserLeft, ev.ToolReturned, ev.ApprovalGiven)
 # The most frequent come first: a token passes through here.
 ACCEPTS: dict[State, tuple[type, ...]] = {
     State.THINKING: (ev.TextDelta, ev.ToolCallDelta, Opaque, ev.ModelFinished, ev.ModelFailed, *_ALWAYS),

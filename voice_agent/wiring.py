@@ -9,8 +9,11 @@ from voice_agent.agent import Agent, ToolSpec
 from voice_agent.clock import Clock
 from voice_agent.llm.base import Model
 from voice_agent.memory.blocks import current_blocks
+from voice_agent.memory.history import Buffer, bounds
 from voice_agent.messages import Message
+from voice_agent.overflow import tokens_in
 from voice_agent.prompt import Prompt, build_prompt
+from voice_agent.rules.book import Rulebook
 from voice_agent.store.base import BlockValue, Owner
 from voice_agent.tools.base import ToolRunner
 from voice_agent.turn_setup import TurnSetup
@@ -42,17 +45,30 @@ class Wiring:
     """`runner` makes the tool runner of one turn, given what the turn answers and the ids of the messages it shows.
 
     `warm` has ready what the first turn will need: a connection to the provider, what search is made from. It is silent
-    about its failures.
+    about its failures. `context_window`: tokens that the model takes, if that is known.
     """
 
     agent: Agent
     model: Model
     prompts: Prompts
     tools: dict[str, ToolSpec]
+    rules: Rulebook
     runner: Callable[[Work, frozenset[str]], ToolRunner]
     clock: Clock
     owner: Owner
     warm: Callable[[], Coroutine[Any, Any, None]]
+    context_window: int | None = None
+
+    def buffer(self, values: tuple[BlockValue, ...]) -> Buffer:
+        """How much of a conversation is in the prompts, with these blocks beside it; an eighth is left for replies."""
+        agent, window = self.agent, self.agent.context_window or self.context_window
+        room = None
+        if window is not None:
+            prompt = self.prompts.knowing(values)
+            replies = min(agent.max_output_tokens or window, window // 8)
+            room = max(0, window - replies - tokens_in(prompt.system, prompt.tools))
+        kept = agent.buffer
+        return bounds(kept.max, kept.min, kept.max_tokens, room, autoclear=agent.message_buffer_autoclear)
 
     def setup(self, work: Work, history: tuple[Message, ...], values: tuple[BlockValue, ...]) -> TurnSetup:
         """What the turn that does the work needs to know, after this history and with these blocks."""
@@ -62,6 +78,7 @@ class Wiring:
             history=history,
             opening=work.opening,
             tools=self.tools,
+            rules=self.rules,
             call_prefix=secrets.token_hex(5),
             received_at=work.received_at,
             wall_offset=self.clock.wall() - self.clock.now(),

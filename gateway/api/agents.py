@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from gateway.api.common import Limit, body_schema, problems, read_object
 from gateway.errors import Conflict, InvalidRequest, NotFound
-from voice_agent.agent import ID_PATTERN, Agent, Fault, merge_patch
+from voice_agent.agent import ID_PATTERN, Agent, Fault
+from voice_agent.agent_document import change_document
 from voice_agent.store.base import AgentRow, Directory
 
 # How often a change is made anew because somebody else's came between.
@@ -71,7 +72,7 @@ def router(directory: Directory, validate: Validate) -> APIRouter:
             raise InvalidRequest(Fault("/id", "an agent keeps its id"))
         for _ in range(PATCH_ATTEMPTS):
             row = await find_agent(directory, agent_id)
-            agent = validate(merge_patch(msgspec.json.decode(row.document), patch))
+            agent = validate(change_document(msgspec.json.decode(row.document), patch))
             if await directory.write_agent(agent_id, agent.document(), row.version):
                 return agent
         raise Conflict(f"agent {agent_id!r} keeps being changed by others; try again")

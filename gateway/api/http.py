@@ -1,8 +1,7 @@
 """The HTTP side as one application: every resource behind the guard, health before it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from fastapi import Depends, FastAPI
 
@@ -10,7 +9,6 @@ from gateway.api import agents, blocks, docs, jobs, memory, messages, passages, 
 from gateway.api.common import guard, handle_errors, problems
 from gateway.api.health import health_router, metrics_router
 from gateway.auth import Doors
-from voice_agent.agent import validate_agent
 from voice_agent.clock import Clock
 from voice_agent.store.base import ConversationStore, Directory
 from voice_agent.store.memory import MemoryStore
@@ -18,16 +16,14 @@ from voice_agent.store.memory import MemoryStore
 
 @dataclass(frozen=True)
 class Services:
-    """What the resources work with. `tools`, `check_model` and `default_model` are as `validate_agent` takes them."""
+    """What the resources work with. `validate` makes an agent of a definition or raises InvalidAgentError."""
 
     directory: Directory
     conversations: ConversationStore
     memory: MemoryStore
     search: passages.Search
     doors: Doors
-    tools: Collection[str]
-    check_model: Callable[[str], str | None]
-    default_model: str
+    validate: agents.Validate
     render_metrics: Callable[[], bytes]
     clock: Clock
     version: str
@@ -40,14 +36,8 @@ def build_api(services: Services) -> FastAPI:
     )
     handle_errors(app)
     app.include_router(health_router(services.conversations))
-    validate = partial(
-        validate_agent,
-        tools=services.tools,
-        check_model=services.check_model,
-        default_model=services.default_model,
-    )
     for router in (
-        agents.router(services.directory, validate),
+        agents.router(services.directory, services.validate),
         users.router(services.directory, services.conversations, services.memory),
         messages.router(services.directory, services.conversations),
         blocks.router(services.directory, services.memory, services.clock),

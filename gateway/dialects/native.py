@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, assert_never
 import msgspec
 
 from gateway.dialects.base import FrameError
+from gateway.dialects.client_tools import MOST_TOOLS, ClientTools, client_tools
 from voice_agent import events as ev
 
 SUBPROTOCOL = "voice.v1"
@@ -26,6 +27,7 @@ class SessionConfigure(_Frame, tag="session.configure"):
     group: Literal["token"] = "token"
     language: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     variables: dict[str, Any] | None = None
+    client_tools: Annotated[list[Any], msgspec.Meta(max_length=MOST_TOOLS)] | None = None
 
 
 class UserText(_Frame, tag="user.text"):
@@ -50,6 +52,12 @@ class UserInterrupt(_Frame, tag="user.interrupt"):
 
     heard: HeardMark | None = None
     turn_id: _TurnId | None = None
+
+
+class UserDtmf(_Frame, tag="user.dtmf"):
+    """Keys pressed."""
+
+    digits: str
 
 
 class Playback(_Frame, tag="playback"):
@@ -103,17 +111,19 @@ class SessionEnd(_Frame, tag="session.end"):
 
 
 _Any = (
-    SessionConfigure | UserText | UserInterrupt | Playback | ToolResult | ToolApproval | ContextAdd | AgentSay | Ping
-    | SessionEnd
+    SessionConfigure | UserText | UserInterrupt | UserDtmf | Playback | ToolResult | ToolApproval | ContextAdd
+    | AgentSay | Ping | SessionEnd
 )  # fmt: skip
 _decoder = msgspec.json.Decoder(_Any)
 _encoder = msgspec.json.Encoder()
+Decoded = ev.UserEvent | ClientTools | Ping
+_DIGITS = re.compile(r"[0-9*#A-D]{1,64}")
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]*)`$")
 
 
-def decode(frame: str, max_text_chars: int) -> list[ev.UserEvent | Ping]:
-    """The user events of a frame, or the ping it is. Raises FrameError."""
+def decode(frame: str, max_text_chars: int) -> list[Decoded]:
+    """The user events of a frame, or what else it brings. Raises FrameError."""
     try:
         parsed: _Any = _decoder.decode(frame)
     except msgspec.ValidationError as fault:
@@ -123,13 +133,17 @@ def decode(frame: str, max_text_chars: int) -> list[ev.UserEvent | Ping]:
     return _events(parsed, max_text_chars)
 
 
-def _events(frame: _Any, max_chars: int) -> list[ev.UserEvent | Ping]:
+def _events(frame: _Any, max_chars: int) -> list[Decoded]:
     match frame:
         case UserText(text=text, final=final, turn_id=turn_id, revision=revision):
             # A recogniser that has nothing yet says so with an empty interim text.
             return [ev.UserSpoke(_checked(text, max_chars, may_be_empty=not final), final, turn_id, revision)]
         case UserInterrupt(heard=heard, turn_id=turn_id):
             return [ev.UserInterrupted(_mark(heard, "heard"), turn_id)]
+        case UserDtmf(digits=digits):
+            if not _DIGITS.fullmatch(digits):
+                raise FrameError("bad_field", "`digits` takes 1 to 64 of 0 to 9, *, #, A to D", "digits")
+            return [ev.UserPressed(digits)]
         case Playback(turn_id=turn_id, chars=chars, ms=ms, done=done):
             if chars is None and ms is None:
                 if not done:
@@ -139,8 +153,9 @@ def _events(frame: _Any, max_chars: int) -> list[ev.UserEvent | Ping]:
         case ToolResult(call_id=call_id, output=output, is_error=is_error):
             text = output if isinstance(output, str) else _encoder.encode(output).decode()
             return [ev.ToolReturned(call_id, text, "error" if is_error else "ok")]
-        case ToolApproval(call_id=call_id):
-            raise FrameError("unknown_id", f"no tool call {call_id!r} waits for an approval", "call_id")
+        case ToolApproval(call_id=call_id, approved=approved, reason=reason):
+            said = None if reason is None else _checked(reason, max_chars, "reason", may_be_empty=True)
+            return [ev.ApprovalGiven(call_id, approved, said)]
         case ContextAdd(text=text):
             return [ev.ContextAdded(_checked(text, max_chars))]
         case AgentSay(text=text, interruptible=interruptible):
@@ -155,7 +170,7 @@ def _events(frame: _Any, max_chars: int) -> list[ev.UserEvent | Ping]:
             assert_never(frame)
 
 
-def _configured(frame: SessionConfigure, max_chars: int) -> list[ev.UserEvent | Ping]:
+def _configured(frame: SessionConfigure, max_chars: int) -> list[Decoded]:
     """Language and variables are facts about the call, told to the agent like any other."""
     facts = []
     if frame.language is not None:
@@ -163,7 +178,8 @@ def _configured(frame: SessionConfigure, max_chars: int) -> list[ev.UserEvent | 
     if frame.variables:
         known = _encoder.encode(frame.variables).decode()
         facts.append(f"About this call: {_checked(known, max_chars, 'variables')}")
-    return [ev.ContextAdded(" ".join(facts))] if facts else []
+    tools = [] if frame.client_tools is None else [client_tools(frame.client_tools)]
+    return [*tools, *([ev.ContextAdded(" ".join(facts))] if facts else [])]
 
 
 def _checked(text: str, max_chars: int, field: str = "text", *, may_be_empty: bool = False) -> str:
@@ -234,6 +250,10 @@ def encode(event: ev.TurnEvent, seq: int) -> str:
             fields = {"type": "turn.started", "seq": seq, "turn_id": turn_id, "revision": revision}
         case ev.ToolCalled():
             fields = {"type": "tool.started", "seq": seq} | msgspec.structs.asdict(event)
+        case ev.ApprovalNeeded():
+            fields = {"type": "approval.request", "seq": seq} | msgspec.structs.asdict(event)
+        case ev.ClientToolNeeded():
+            fields = {"type": "tool.request", "seq": seq} | msgspec.structs.asdict(event)
         case ev.ToolFinished():
             fields = {"type": "tool.finished", "seq": seq} | msgspec.structs.asdict(event)
         case ev.TurnSpoken(turn_id=turn_id):

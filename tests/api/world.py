@@ -1,6 +1,6 @@
 """A served API over an in-memory store or a real one, a clock set by hand, and a client that speaks to it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +12,9 @@ from gateway.api.http import Services, build_api
 from gateway.auth import Doors
 from tests.servers import serving
 from tests.stores import fresh_store
+from tests.turns import spec
+from voice_agent.agent import Agent
+from voice_agent.agent_document import validate_agent
 from voice_agent.memory.archives import Archives
 from voice_agent.messages import Message, TurnRecord
 from voice_agent.store.base import ConversationStore, OpenTurn, Owner, Pair, TurnRef
@@ -21,10 +24,12 @@ from voice_agent.store.memory import Job
 from voice_agent.store.recorder import Recorder
 from voice_agent.store.redis import RedisConversations
 from voice_agent.store.redis_memory import RedisMemory
+from voice_agent.tools.outward import Guard
 
 ENV_KEY = "env-key-of-this-gateway"
 OWNER = Owner("127.0.0.1:8080", "first")
 AT = 1_700_000_000.25
+TOOLS = {name: spec(name) for name in ("get_time", "set_reminder")}
 
 
 class HandClock:
@@ -83,6 +88,11 @@ def check_model(model: str) -> str | None:
     return f"there is no provider {model.partition('/')[0]!r}"
 
 
+def validate(document: Mapping[str, Any]) -> Agent:
+    """As the gateway of these tests takes agents."""
+    return validate_agent(document, TOOLS, check_model, Guard().fault, "simulated")
+
+
 def services(store: Recorder, clock: HandClock, *, api_key: str | None = None, loopback: bool = True) -> Services:
     """What an API is built of, over `store`."""
     return Services(
@@ -91,9 +101,7 @@ def services(store: Recorder, clock: HandClock, *, api_key: str | None = None, l
         memory=store,
         search=Archives(store, clock),
         doors=Doors(store, clock, api_key=api_key, loopback=loopback),
-        tools=("get_time", "set_reminder"),
-        check_model=check_model,
-        default_model="simulated",
+        validate=validate,
         render_metrics=lambda: b"sessions 0\n",
         clock=clock,
         version="1.2.3",
@@ -165,9 +173,7 @@ async def remembering(kind: type[RedisMemory] = RedisMemory, **agent: Any) -> As
             memory=memory,
             search=Archives(memory, clock),
             doors=Doors(directory, clock, api_key=None, loopback=True),
-            tools=("get_time", "set_reminder"),
-            check_model=check_model,
-            default_model="simulated",
+            validate=validate,
             render_metrics=lambda: b"",
             clock=clock,
             version="1.2.3",

@@ -45,6 +45,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "session.configure": {"speech": "raw", "group": "token", "language": "en", "variables": {"a": 1}},
     "user.text": {"text": "hi", "final": False, "turn_id": "t", "revision": 0},
     "user.interrupt": {"heard": {"chars": 1}, "turn_id": "t"},
+    "user.dtmf": {"digits": "12#"},
     "playback": {"turn_id": "t", "chars": 1, "done": False},
     "tool.result": {"call_id": "c", "output": None, "is_error": False},
     "context.add": {"text": "hi"},
@@ -82,7 +83,12 @@ def wrong_frames() -> Iterator[tuple[str, str, str]]:
             for odd in ODD:
                 if not any(type(odd) is type(fine) and odd == fine for fine in taken):
                     yield json.dumps({"type": kind, **fields, field: odd}), "bad_field", field
-    for kind, field in (("user.text", "text"), ("playback", "turn_id"), ("tool.result", "call_id")):
+    for kind, field in (
+        ("user.text", "text"),
+        ("user.dtmf", "digits"),
+        ("playback", "turn_id"),
+        ("tool.result", "call_id"),
+    ):
         yield (
             json.dumps({"type": kind, **{name: WHOLE[kind][name] for name in WHOLE[kind] if name != field}}),
             ("bad_field"),
@@ -97,8 +103,9 @@ def wrong_frames() -> Iterator[tuple[str, str, str]]:
     yield '{"type": "user.text", "text": "  "}', "bad_field", "text"
     yield json.dumps({"type": "session.configure", "variables": {"a": LONG}}), "bad_field", "variables"
     yield '{"type": "session.configure", "speech": "missing required field `type`"}', "bad_field", "speech"
+    for digits in ("", "1 2", "a", "1\n", "E", "1" * 65, "\u0661"):
+        yield json.dumps({"type": "user.dtmf", "digits": digits}), "bad_field", "digits"
     yield '{"type": "user.shout"}', "unknown_type", "type"
-    yield '{"type": "user.dtmf", "digits": "1"}', "unknown_type", "type"
     yield '{"type": 1}', "bad_field", "type"
     yield '{"text": "hi"}', "bad_frame", "type"
     for text in ("", "hello", "[]", '"ping"', "null", '{"type": "ping"', '{"type": "ping"} x', '{"type": "\\ud800"}'):

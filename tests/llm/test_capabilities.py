@@ -7,6 +7,7 @@ from voice_agent.llm.capabilities import Api, Capabilities, Capability, refused_
 from voice_agent.messages import Message, ModelRequest, ToolSchema
 
 OPENAI = "https://api.openai.com/v1"
+CHOICES = ("auto", "none", "required", "look")
 DROPPABLE = ("temperature", "tool_choice", "parallel_tool_calls", "reasoning_effort", "eager_input_streaming")
 BODY = msgspec.json.encode(
     {"model": "m", "messages": [], "temperature": 1, "tools": [{"eager_input_streaming": True}], "tool_choice": "auto",
@@ -143,6 +144,23 @@ def test_messages_models_by_name(model: str, thinking_off: str, forced_call: str
     record = Capabilities().of("u", model, "messages")
     assert (record.api, record.sampling) == ("messages", False)
     assert (record.thinking_off, record.forced_call) == (thinking_off, forced_call)
+
+
+@pytest.mark.parametrize(
+    ("record", "thinks", "asked"),
+    [
+        (Capability(), True, ("auto", "none", "required", "look")),
+        (Capability(named_call=False), False, ("auto", "none", "required", "required")),
+        (Capability(forced_call="thinking_off"), False, ("auto", "none", "required", "look")),
+        (Capability(forced_call="thinking_off"), True, ("auto", "none", "auto", "auto")),
+        (Capability(forced_call="never", named_call=False), False, ("auto", "none", "auto", "auto")),
+    ],
+)
+def test_a_call_is_demanded_as_far_as_the_model_takes_it(
+    record: Capability, thinks: bool, asked: tuple[str, ...]
+) -> None:
+    """One tool by name, else any, else none in particular."""
+    assert tuple(record.tool_choice(wanted, thinks=thinks) for wanted in CHOICES) == asked
 
 
 def test_a_list_does_not_make_a_silent_model_think() -> None:

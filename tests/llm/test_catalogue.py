@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from tests.llm.rawserver import DONE, Connection, raw_server
-from voice_agent.agent import Fault, InvalidAgentError, validate_agent
+from voice_agent.agent import Fault, InvalidAgentError
+from voice_agent.agent_document import validate_agent
 from voice_agent.clock import SystemClock
 from voice_agent.config import Settings
 from voice_agent.events import ModelEvent, TextDelta
@@ -15,6 +16,7 @@ from voice_agent.llm.base import ModelError
 from voice_agent.llm.catalogue import Catalogue
 from voice_agent.llm.wire import Http
 from voice_agent.messages import Message, ModelRequest, ToolSchema
+from voice_agent.tools.outward import Guard
 
 UNSET: dict[str, Any] = {
     "openai_api_key": None,
@@ -103,14 +105,14 @@ def test_a_model_without_its_key_is_a_fault_of_the_agent() -> None:
     catalogue = Catalogue(Settings(**UNSET), SystemClock(), Http())
     document = {"id": "a", "name": "A", "model": "anthropic/claude-haiku-5-5", "sleeptime": {"model": "openai/m"}}
     with pytest.raises(InvalidAgentError) as caught:
-        validate_agent(document, (), catalogue.check, "simulated")
+        validate_agent(document, {}, catalogue.check, Guard().fault, "simulated")
     told = "needs an API key: set {} (any text for a server that asks for none)"
     assert caught.value.faults == (
         Fault("/model", f"anthropic/claude-haiku-5-5 {told.format('ANTHROPIC_API_KEY')}"),
         Fault("/sleeptime/model", f"openai/m {told.format('OPENAI_API_KEY')}"),
     )
     with_keys = Settings(**(UNSET | {"anthropic_api_key": "k", "openai_api_key": "k"}))
-    agent = validate_agent(document, (), Catalogue(with_keys, SystemClock(), Http()).check, "simulated")
+    agent = validate_agent(document, {}, Catalogue(with_keys, SystemClock(), Http()).check, Guard().fault, "simulated")
     assert agent.model == "anthropic/claude-haiku-5-5"
 
 

@@ -77,6 +77,30 @@ def test_inside_a_stream(kind: str, retryable: bool) -> None:
     assert failure == ModelFailed("p failed in the middle of its reply: Sorry", retryable)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProviderError("m", "context_length_exceeded", "invalid_request_error", "messages"),
+        ProviderError("prompt is too long: 210000 tokens > 200000 maximum", type="invalid_request_error"),
+        ProviderError("This model's maximum context length is 8192 tokens. However, you requested 9000.", "400"),
+        ProviderError("Your input exceeds the context window of this model."),
+        ProviderError("the request exceeds the available context size (4096 tokens)", type="exceed_context_size_error"),
+        ProviderError("The input token count (9) exceeds the maximum number of tokens allowed (8)."),
+    ],
+)
+def test_a_request_that_was_too_long(error: ProviderError) -> None:
+    """Whatever the provider's words, as a refusal and in a stream; trying the same again would not help."""
+    wanted = ModelFailed("p says that the conversation is too long for the model", overflow=True)
+    assert faults.http_fault("p", 400, error, None) == wanted
+    assert faults.stream_fault("p", error, None) == wanted
+
+
+@pytest.mark.parametrize("words", ["max_tokens is too large: 9000", "messages: too long", "Unknown parameter: context"])
+def test_other_refusals_are_no_overflow(words: str) -> None:
+    """Cutting the conversation would not help against them."""
+    assert not faults.http_fault("p", 400, ProviderError(words), None).overflow
+
+
 def test_another_api() -> None:
     """The words name what was expected and what to check."""
     assert faults.foreign("p", "Chat Completions") == ModelFailed(

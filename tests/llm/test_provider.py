@@ -148,6 +148,25 @@ async def test_refused_field_is_dropped_and_remembered() -> None:
     assert out[-1] == ModelFailed("acme refused the request (HTTP 400): bad *** or ***")
 
 
+async def test_a_request_that_is_too_long_teaches_nothing() -> None:
+    """Such a refusal may name the output limit (vLLM): that is sent the next time, all the same."""
+    sent: list[dict[str, Any]] = []
+    told = {"message": "max_completion_tokens: this model's maximum context length is 9 tokens", "code": 400}
+
+    async def short(connection: Connection) -> None:
+        while True:
+            sent.append(msgspec.json.decode((await connection.request())[1]))
+            connection.send(msgspec.json.encode({"error": told}), "400 Bad Request")
+
+    out: list[ModelEvent] = []
+    async with raw_server(short) as url, Http() as http, asyncio.timeout(10):
+        asked = model(http, url)
+        for _ in range(2):
+            await asked.reply(asks("a", max_output_tokens=5), out.append)
+    assert out == [ModelFailed("acme says that the conversation is too long for the model", overflow=True)] * 2
+    assert [request["max_completion_tokens"] for request in sent] == [5, 5]
+
+
 @pytest.mark.parametrize("api", FORMATS)
 @pytest.mark.parametrize("data", [b'{"type":"caf\xe9"}', b'{"error":' + b"[" * 5000 + b"]" * 5000 + b"}"])
 async def test_what_cannot_be_read_is_a_failure_in_every_format(api: Api, data: bytes) -> None:

@@ -1,10 +1,22 @@
 """The window: what may leave, when, and that nothing is ever out of reach."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_agent.memory.history import START, Buffer, WindowTurn, after, evict, hide, order, prompt
-from voice_agent.messages import Message
+from voice_agent.memory.history import (
+    START,
+    Buffer,
+    WindowTurn,
+    after,
+    bounds,
+    drop,
+    evict,
+    hide,
+    order,
+    prompt,
+)
+from voice_agent.messages import Message, ToolCall
 
 BUFFER = Buffer(most=10, least=5)
 
@@ -59,6 +71,52 @@ def test_past_the_hard_cap_turns_go_and_a_stub_says_so() -> None:
     more = (*window, *turns(*[2] * 15)[11:])
     assert hide(more, hidden, BUFFER) == hidden
     assert prompt(more, hidden)[: len(shown)] == shown
+
+
+def weighing(*tokens: int) -> tuple[WindowTurn, ...]:
+    """Plain turns of which a provider has counted so many tokens."""
+    return tuple(
+        msgspec.structs.replace(turn, counted=n) for turn, n in zip(turns(*[2] * len(tokens)), tokens, strict=True)
+    )
+
+
+def test_beyond_the_token_bound_turns_go_until_half_is_left() -> None:
+    """However few messages there are; what is on its way out does not count."""
+    buffer = bounds(10, 5, 100, None)
+    assert evict(weighing(40, 30, 30), START, buffer) is None
+    assert evict(weighing(40, 30, 20, 20), START, buffer) == "2-0"
+    assert evict(weighing(40, 30, 20, 20), "2-0", buffer) is None
+    assert evict(weighing(1, 1, 1, 1, 1, 1), START, buffer) == "4-0"
+    assert evict(weighing(10, 300), START, buffer) == "1-0"
+
+
+def test_a_turn_that_nobody_counted_weighs_what_its_length_says() -> None:
+    """Four characters to a token, calls with their arguments included."""
+    made = (ToolCall("c", "name", "x" * 36, utterance="y" * 40),)
+    said = (Message("user", "w" * 400, 0.0), Message("assistant", "z" * 20, 0.0, tool_calls=made))
+    assert WindowTurn("k", said).tokens == 101 + 26
+
+
+def test_the_room_of_the_model_is_never_passed() -> None:
+    """Turns go before three quarters are full; if no job takes them over, the rest is hidden at the brim."""
+    buffer = bounds(10, 5, None, 100)
+    assert (buffer.tokens, buffer.token_cap) == (75, 100)
+    assert hide(weighing(40, 30, 30), START, buffer) == START
+    assert hide(weighing(40, 30, 30, 1), START, buffer) == "1-0"
+    assert evict(weighing(40, 30, 10), START, buffer) == "2-0"
+    assert bounds(10, 5, 20, 100).token_cap == 40
+    assert bounds(10, 5, None, None).token_cap is None
+
+
+def test_what_a_turn_dropped_is_hidden_as_far_as_it_is_stored() -> None:
+    """Whole turns; one that left the window meanwhile counts, one that was stored meanwhile has its entry."""
+    shown = turns(2, 4, 2, 2, stored=3)
+    now = turns(2, 4, 2, 2)[1:]
+    assert drop(now, shown, 0, START) == START
+    assert drop(now, shown, 6, START) == "2-0"
+    assert drop(now, shown, 7, START) == "2-0"
+    assert drop(now, shown, 10, START) == "4-0"
+    assert drop(shown[1:], shown, 10, START) == "3-0"
 
 
 _sizes = st.lists(st.integers(1, 9), min_size=1, max_size=40)

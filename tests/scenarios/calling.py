@@ -1,7 +1,6 @@
 """Scenarios in which the agent calls tools, well or badly, or is made to."""
 
 from tests.scenarios.script import Goodbye, Interrupt, Say, Scenario, Start
-from voice_agent.rules import RunFirst
 
 CALLING = (
     Scenario(
@@ -175,6 +174,6 @@ CALLING = (
         agent: Here is what I found: found news
         = end_turn (3)
         """,
-        rules=(RunFirst(tool="look", args={"q": "news"}),),
+        agent={"tool_rules": [{"type": "run_first", "tool": "look", "args": {"q": "news"}}]},
     ),
 )

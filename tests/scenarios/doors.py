@@ -3,16 +3,20 @@
 from typing import assert_never
 
 from tests.gateways import Caller, Place
-from tests.scenarios.script import Goodbye, Greeted, Interrupt, Note, Played, Say, Scenario, Start, Step
-from voice_agent import events as ev
-from voice_agent.clock import SystemClock
-from voice_agent.messages import Message, TurnRecord
-from voice_agent.prompt import build_prompt
-from voice_agent.rules import Rulebook
-from voice_agent.run import Inbox, run_turn
-from voice_agent.tools.base import TurnContext
-from voice_agent.turn import Turn
-from voice_agent.turn_setup import TurnSetup
+from tests.scenarios.script import (
+    Bring,
+    Decide,
+    End,
+    Goodbye,
+    Greeted,
+    Interrupt,
+    Note,
+    Played,
+    Return,
+    Say,
+    Start,
+    Step,
+)
 
 USER = "ann"
 
@@ -34,16 +38,28 @@ async def _take(caller: Caller, step: Step, turn_id: str) -> None:
     match step:
         case Say(text=text):
             await caller.ask(text, turn_id)
-        case Start(text=text, said=said, tool=tool):
+        case Start(text=text, said=said, tool=tool, asked=asked):
             await caller.send("user.text", text=text, turn_id=turn_id)
             await caller.until("turn.started", turn_id=turn_id)
             while caller.said(turn_id) != said:
                 await caller.until("speech.delta", turn_id=turn_id)
+            if asked:
+                await _asked(caller, asked)
             if tool and not [event for event in caller.of("tool.started") if event["name"] == tool]:
                 await caller.until("tool.started", name=tool)
         case Interrupt(chars=chars):
             await caller.send("user.interrupt", heard={"chars": chars})
             await caller.end_of(turn_id)
+        case Decide(tool=tool, approved=approved, reason=reason):
+            call_id = await _asked(caller, tool)
+            await caller.send("tool.approval", call_id=call_id, approved=approved, reason=reason)
+        case Return(tool=tool, output=output, is_error=is_error):
+            call_id = await _asked(caller, tool, "tool.request")
+            await caller.send("tool.result", call_id=call_id, output=output, is_error=is_error)
+        case End():
+            await caller.end_of(turn_id)
+        case Bring(tools=tools):
+            await caller.send("session.configure", client_tools=tools)
         case Played(chars=chars):
             await caller.send("playback", turn_id=turn_id, chars=chars)
             await caller.until("turn.heard", turn_id=turn_id)
@@ -59,44 +75,9 @@ async def _take(caller: Caller, step: Step, turn_id: str) -> None:
             assert_never(step)
 
 
-class _Ear:
-    """Hears one turn that has no session."""
-
-    def __init__(self) -> None:
-        self.told: list[ev.TurnEvent] = []
-
-    def on_event(self, event: ev.TurnEvent) -> None:
-        self.told.append(event)
-
-    def on_step(self, step: ev.SaveStep) -> None:
-        """Nothing is journalled here."""
-
-    def on_late(self, finished: ev.ToolFinished, output: str) -> None:
-        raise AssertionError(f"{finished.name} outlived its turn")
-
-
-async def alone(place: Place, agent_id: str, scenario: Scenario) -> tuple[TurnRecord, list[str]]:
-    """What the scenario says, as one turn without a session; returns it and the errors that came."""
-    agent = await place.gateway._sessions.agent(agent_id)
-    registry, clock, ear = place.gateway._tools, SystemClock(), _Ear()
-    specs = registry.specs(agent.tools)
-    (said,) = scenario.steps
-    assert isinstance(said, Say)
-    assert agent.model is not None
-    setup = TurnSetup(
-        turn_id="t",
-        prompt=build_prompt(agent, "m", specs, ()),
-        history=(),
-        opening=(Message("user", said.text, 0.0),),
-        tools=specs,
-        call_prefix="x",
-        received_at=clock.now(),
-        max_steps=agent.max_steps,
-        rules=Rulebook(scenario.rules, specs),
-    )
-    context = TurnContext(agent_id=agent_id, user=USER, session_id="s", turn_id="t", in_prompt=frozenset())
-    runner = registry.runner(agent.tools, clock, context)
-    await run_turn(Turn(setup), place.gateway._catalogue.open(agent.model), runner, Inbox(), ear, clock)
-    (ended,) = (event for event in ear.told if isinstance(event, ev.TurnEnded))
-    record = TurnRecord("s:t", ended.reason, ended.messages, 0.0, ended.usage)
-    return record, [event.message for event in ear.told if isinstance(event, ev.Failed)]
+async def _asked(caller: Caller, tool: str, *kinds: str) -> str:
+    """The call of this tool that the client is, or was last, asked about."""
+    wanted = kinds or ("approval.request", "tool.request")
+    while not (asked := [event for event in caller.of(*wanted) if event["name"] == tool]):
+        await caller.next()
+    return str(asked[-1]["call_id"])

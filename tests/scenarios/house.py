@@ -10,7 +10,7 @@ from typing import Any, get_args
 import aiohttp
 
 from tests.gateways import Place, gateway
-from tests.scenarios.doors import USER, alone, over_socket
+from tests.scenarios.doors import USER, over_socket
 from tests.scenarios.script import Outcome, Scenario, Step
 from tests.scenarios.table import SCENARIOS
 from tests.scenarios.tools import TOOLS
@@ -65,9 +65,6 @@ class House:
         if scenario.documents:
             items = [{"text": text, "at": _AT, "speaker": "office"} for text in scenario.documents]
             await self.ask("POST", f"/v1/agents/{agent_id}/passages?user={USER}", {"items": items})
-        if scenario.rules:
-            turn, told = await alone(self.place, agent_id, scenario)
-            return Outcome(transcript([turn]), _masked(told, api))
         told = await door(self.place, agent_id, scenario.steps)
         return Outcome(await self.history(agent_id), _masked(told, api))
 

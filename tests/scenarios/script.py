@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from textwrap import dedent
 from typing import Any
 
-from voice_agent.rules import ToolRule
-
 
 @dataclass(frozen=True)
 class Say:
@@ -16,11 +14,15 @@ class Say:
 
 @dataclass(frozen=True)
 class Start:
-    """Say something and listen until the agent has said so much, until this tool runs, or until the turn begins."""
+    """Say something and listen until the agent has said so much, until this tool runs, or until the turn begins.
+
+    `asked`: until a person, or the client, is asked about a call of this tool.
+    """
 
     text: str
     said: str = ""
     tool: str = ""
+    asked: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,36 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Decide:
+    """Wait until a person is asked about this tool's call, and decide."""
+
+    tool: str
+    approved: bool = True
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Return:
+    """Wait until the client is asked to run this tool, and answer."""
+
+    tool: str
+    output: Any
+    is_error: bool = False
+
+
+@dataclass(frozen=True)
+class End:
+    """Hear the turn out that was begun."""
+
+
+@dataclass(frozen=True)
+class Bring:
+    """Bring these tools along, which the client runs."""
+
+    tools: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
 class Greeted:
     """Hear the greeting out."""
 
@@ -54,7 +86,7 @@ class Goodbye:
     """Hear the goodbye out, and the agent hang up."""
 
 
-Step = Say | Start | Interrupt | Played | Note | Greeted | Goodbye
+Step = Say | Start | Interrupt | Decide | Return | End | Bring | Played | Note | Greeted | Goodbye
 
 
 @dataclass(frozen=True)
@@ -62,8 +94,7 @@ class Scenario:
     """One call. Whoever plays it hangs up after the last step.
 
     `history` is what the store has to hold then (see `transcript`), `errors` what the client has to be told.
-    `agent` are fields of its definition, `documents` what is on file about the caller. An agent's definition has no
-    tool rules: with `rules`, the one thing that is said is played as a turn by itself, as the sleeptime worker does.
+    `agent` are fields of its definition, `documents` what is on file about the caller.
     `nature` are words of the history that are others in some wire format, which has no name for the thing.
     """
 
@@ -73,7 +104,6 @@ class Scenario:
     errors: tuple[str, ...] = ()
     agent: dict[str, Any] = field(default_factory=dict)
     documents: tuple[str, ...] = ()
-    rules: tuple[ToolRule, ...] = ()
     nature: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def expected(self, api: str) -> "Outcome":

@@ -43,7 +43,8 @@ async def test_it_is_one_turn_under_the_four_rules() -> None:
     """The first call is forced, so is a rewrite after it; the transcript is the user's message, no tool speaks."""
     async with night() as here:
         await here.consolidator().run(await here.job("my name is Ada"))
-        assert [request.tool_choice for request in here.model.requests] == ["required", "required", "auto"]
+        choices = [request.tool_choice for request in here.model.requests]
+        assert choices == ["store_memories", "rethink_user_memory", "auto"]
         request = here.model.requests[0]
         assert [schema.name for schema in request.tools] == [
             "store_memories", "rethink_user_memory", "finish_rethinking_memory",

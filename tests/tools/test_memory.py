@@ -17,8 +17,7 @@ from voice_agent.store.base import Pair
 from voice_agent.store.recorder import Recorder
 from voice_agent.tools.base import TurnContext
 from voice_agent.tools.memory import search_tool
-from voice_agent.tools.runner import LocalRunner
-from voice_agent.tools.threads import Threads
+from voice_agent.tools.registry import ToolRegistry
 
 PAIR = Pair("a1", "u1")
 CONTEXT = TurnContext(agent_id="a1", user="u1", session_id="s9", turn_id="t9", timezone="Europe/Berlin")
@@ -41,7 +40,7 @@ class World:
             message = Message("user", text, WALL_AT_START - 3600 * (len(self._texts) - n))
             self.ids.append(await self.store.commit_turn(of, TurnRecord(of.key, "end_turn", (message,), message.at)))
         tool = search_tool(Archives(self.store, clock))
-        runner = LocalRunner({tool.name: tool}, Threads(1), clock, self.context)
+        runner = ToolRegistry([tool]).runner([tool.name], clock, self.context)
         return await runner.run(RunTool("c1", tool.name, arguments))
 
 

@@ -1,12 +1,17 @@
 """The decorator's policies, and the registry's answers to names it knows and does not know."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from tests.tools import misbehaving
+from voice_agent.agent import ToolSpec
 from voice_agent.clock import SystemClock
+from voice_agent.config import ConfigError
 from voice_agent.events import RunTool
-from voice_agent.tools.base import TurnContext
+from voice_agent.messages import ToolSchema
+from voice_agent.tools.base import Tool, ToolContext, TurnContext
 from voice_agent.tools.registry import ToolRegistry, UnknownToolError, tool
 
 CONTEXT = TurnContext(agent_id="a", user="u", session_id="s", turn_id="t")
@@ -29,7 +34,7 @@ async def look(where: str) -> str:
     on_interrupt="finish",
     duplicate="reject",
     exits=True,
-    hangs_up=True,
+    acts="hang_up",
 )
 def write() -> None:
     """Write."""
@@ -41,7 +46,7 @@ def test_defaults_are_the_careful_ones() -> None:
     assert (look.name, spec.schema.description) == ("look", "Look somewhere.")
     assert (look.timeout_s, look.return_char_limit) == (15, 50_000)
     assert (spec.say, spec.utterance_hint, spec.effects, spec.parallel) == (True, None, "irreversible", True)
-    assert (spec.on_interrupt, spec.duplicate, spec.exits, spec.hangs_up) == ("cancel", "allow", False, False)
+    assert (spec.on_interrupt, spec.duplicate, spec.exits, spec.acts) == ("cancel", "allow", False, None)
     assert not spec.threaded
 
 
@@ -50,7 +55,7 @@ def test_every_policy_reaches_the_tool() -> None:
     spec = write.spec
     assert (write.name, write.timeout_s, write.return_char_limit) == ("write-it", 3, 10)
     assert (spec.say, spec.utterance_hint, spec.effects, spec.parallel) == (False, "that you write", "none", False)
-    assert (spec.on_interrupt, spec.duplicate, spec.exits, spec.hangs_up) == ("finish", "reject", True, True)
+    assert (spec.on_interrupt, spec.duplicate, spec.exits, spec.acts) == ("finish", "reject", True, "hang_up")
 
 
 def test_a_function_that_is_not_async_runs_in_a_thread() -> None:
@@ -86,6 +91,10 @@ def test_a_bad_name_is_refused(name: str) -> None:
         ({"effects": "some"}, "effects"),
         ({"on_interrupt": "ask"}, "on_interrupt"),
         ({"say": "no"}, "say"),
+        ({"memory_mb": 5}, "memory_mb takes effect only with isolate=True"),
+        ({"isolate": True, "memory_mb": 0}, "memory_mb"),
+        ({"isolate": True, "cpu_s": 0}, "cpu_s"),
+        ({"isolate": True}, "an isolated tool has to be a function of its module"),
     ],
 )
 def test_a_bad_policy_is_refused(policies: Any, named: str) -> None:
@@ -133,7 +142,7 @@ def test_two_tools_of_one_name_are_refused() -> None:
     async def other() -> None:
         """Look elsewhere."""
 
-    with pytest.raises(ValueError, match=r"named 'look': .*\.look, .*\.other"):
+    with pytest.raises(ConfigError, match=r"named 'look': .*\.look, .*\.other"):
         ToolRegistry([look, other])
 
 
@@ -144,3 +153,74 @@ async def test_a_runner_runs_the_tools_it_was_made_for_and_no_others() -> None:
     assert (found.call_id, found.output, found.status) == ("c1", "up", "ok")
     refused = await runner.run(RunTool("c2", "write-it", {}))
     assert (refused.call_id, refused.output, refused.status) == ("c2", "There is no tool named 'write-it'.", "error")
+
+
+def test_an_isolated_tool_can_be_stopped() -> None:
+    """The loop need not think that it runs on, and its limits have defaults."""
+    limits = misbehaving.isolated.isolation
+    assert not misbehaving.isolated.spec.threaded
+    assert limits is not None
+    assert (limits.memory_mb, limits.cpu_s) == (256, 1)
+    assert write.isolation is None
+
+
+def test_an_isolated_tool_of_a_script_is_refused() -> None:
+    """No other process could import it."""
+
+    def function() -> None:
+        """Do."""
+
+    function.__qualname__, function.__module__ = "function", "__main__"
+    with pytest.raises(TypeError, match=r"__main__\.function: an isolated tool has to be in a module"):
+        tool(isolate=True)(function)
+
+
+class Remote:
+    """A tool of another kind, that answers with its name."""
+
+    timeout_s = 1.0
+    return_char_limit = 100
+
+    def __init__(self, name: str) -> None:
+        self.spec = ToolSpec(ToolSchema(name, "Remote.", {"type": "object", "properties": {}}), lambda _: None)
+
+    async def run(self, arguments: dict[str, Any], context: ToolContext) -> object:
+        return self.spec.schema.name
+
+
+class Source:
+    """A source of tools whose names begin with `far__`."""
+
+    def __init__(self, *names: str) -> None:
+        self.offered: dict[str, Tool] = {name: Remote(name) for name in names}
+
+    def tools(self) -> Mapping[str, Tool]:
+        return self.offered
+
+    def serves(self, name: str) -> bool:
+        return name.startswith("far__")
+
+    def expand(self, name: str) -> tuple[str, ...]:
+        return tuple(self.offered) if name == "far__*" else (name,) if name in self.offered else ()
+
+
+async def test_an_agent_s_own_tools_are_its_own() -> None:
+    """They stand in their place among the others, run as any does, and no other agent has them."""
+    registry, own = ToolRegistry([look, write]), {"hook": Remote("hook")}
+    box = registry.choose(["write-it", "hook", "look"], own)
+    assert list(box.specs) == ["write-it", "hook", "look"]
+    assert (await box.runner(SystemClock(), CONTEXT).run(RunTool("c", "hook", {}))).output == "hook"
+    with pytest.raises(UnknownToolError):
+        registry.choose(["hook"])
+
+
+async def test_tools_of_a_source_come_and_go() -> None:
+    """A choice has what is offered at its moment, keeps it, and lacks what is not offered without being wrong."""
+    source = Source("far__a", "far__b")
+    registry = ToolRegistry([look], source)
+    assert registry.names() == ("look", "far__a", "far__b")
+    box = registry.choose(["far__b", "look", "far__*", "far__gone"])
+    assert list(box.specs) == ["far__b", "look", "far__a"]
+    source.offered = {"far__c": Remote("far__c")}
+    assert list(registry.choose(["far__*"]).specs) == ["far__c"]
+    assert (await box.runner(SystemClock(), CONTEXT).run(RunTool("c", "far__a", {}))).output == "far__a"

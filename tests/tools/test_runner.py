@@ -9,11 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from voice_agent.events import RunTool, ToolReturned
-from voice_agent.tools.base import ToolContext, TurnContext
+from voice_agent.tools.base import ToolContext, ToolFault, TurnContext
+from voice_agent.tools.function import ToolFunction
+from voice_agent.tools.isolate.pool import Workers
 from voice_agent.tools.registry import tool
-from voice_agent.tools.runner import LocalRunner, Tool
+from voice_agent.tools.runner import TurnRunner
+from voice_agent.tools.secrets import Secrets
 from voice_agent.tools.threads import Threads
 
 CONTEXT = TurnContext(agent_id="a1", user="u1", session_id="s1", turn_id="t1", timezone="Europe/Berlin")
@@ -28,15 +32,17 @@ class StillClock:
         return 1_000_000.0
 
 
-def runner_of(*tools: Tool, threads: int = 4) -> LocalRunner:
-    return LocalRunner({each.name: each for each in tools}, Threads(threads), StillClock(), CONTEXT)
+def runner_of(*tools: ToolFunction, threads: int = 4) -> TurnRunner:
+    pool, workers = Threads(threads), Workers()
+    hosted = {each.name: each.hosted(pool, workers) for each in tools}
+    return TurnRunner(hosted, StillClock(), CONTEXT)
 
 
-async def run(made: Tool, **arguments: Any) -> ToolReturned:
+async def run(made: ToolFunction, **arguments: Any) -> ToolReturned:
     return await runner_of(made).run(RunTool("c1", made.name, arguments))
 
 
-def raising(fault: BaseException) -> tuple[Tool, Tool]:
+def raising(fault: BaseException) -> tuple[ToolFunction, ToolFunction]:
     """A tool in the loop and one in a thread, both raising `fault`."""
 
     @tool(name="in_loop")
@@ -132,6 +138,38 @@ async def test_an_error_is_one_sentence_and_is_logged_with_its_place(caplog: pyt
     assert "HUSH" not in str(fields)
 
 
+async def test_a_fault_is_in_the_tool_s_own_words(caplog: pytest.LogCaptureFixture) -> None:
+    """With the status that it names; without words, it still says which tool failed."""
+
+    @tool()
+    async def ask(words: str) -> None:
+        """Ask."""
+        raise ToolFault(words, "denied")
+
+    assert await run(ask, words="line\nline") == ToolReturned("c1", "line\nline", "denied")
+    assert await run(ask, words="") == ToolReturned("c1", "ask failed.", "denied")
+    assert [record.getMessage() for record in caplog.records] == ["line line", "ask failed."]
+
+
+@pytest.mark.parametrize("which", ["result", "fault", "exception"])
+async def test_the_agent_s_secrets_are_masked(which: str, caplog: pytest.LogCaptureFixture) -> None:
+    """In what a tool returns, however it fails, and in the log; before anything is cut."""
+
+    @tool(return_char_limit=40)
+    async def tattle(context: ToolContext) -> object:
+        """Tell."""
+        said = "x" * 25 + context.secrets["KEY"]
+        if which == "result":
+            return {"said": said, "context": context}
+        raise ToolFault(said) if which == "fault" else ValueError(said)
+
+    context = structs.replace(CONTEXT, secrets=Secrets({"KEY": "HUSH\n" * 10}))
+    runner = TurnRunner({"tattle": tattle.hosted(Threads(), Workers())}, StillClock(), context)
+    returned = await runner.run(RunTool("c1", "tattle", {}))
+    assert returned.status == ("ok" if which == "result" else "error")
+    assert "HUSH" not in returned.output + caplog.text + repr(context)
+
+
 async def test_an_interrupt_from_the_keyboard_in_a_thread_is_an_error() -> None:
     """Only the main thread gets a real one, so that one in a thread is the tool's own."""
     returned = await run(raising(KeyboardInterrupt())[1])
@@ -223,7 +261,7 @@ async def test_a_call_that_finds_no_free_thread_is_not_run() -> None:
     assert ran == []
 
 
-async def cancelled_once(begun: Callable[[], bool], made: Tool) -> bool:
+async def cancelled_once(begun: Callable[[], bool], made: ToolFunction) -> bool:
     """Start a call, cancel it once it has begun; whether the cancellation came through."""
     async with asyncio.TaskGroup() as group:
         task = group.create_task(run(made))

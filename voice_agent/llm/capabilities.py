@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from voice_agent.messages import ModelRequest
+from voice_agent.messages import ModelRequest, ToolChoice
 
 Api = Literal["chat", "messages", "responses"]
 MaxTokensField = Literal["max_completion_tokens", "max_tokens"]
@@ -29,9 +29,9 @@ class Capability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Completions; with `responses_for_effort`, a request that asks for another goes to Responses instead.
     `max_tokens_field`: Chat Completions' name for the output limit. `sampling`: takes a temperature. `thinking_off`:
     how a Messages model is told not to think (`omit`: it does not think unless told to). `forced_call`: whether a tool
-    call can be demanded. `replay`: kinds of opaque parts a Chat Completions model wants back in the live turn.
-    `max_output` and `context_window`: tokens, where they are known. `refused`: request fields, nested ones too, that
-    it has refused and that are left out since.
+    call can be demanded, `named_call`: that of one tool by its name. `replay`: kinds of opaque parts a Chat Completions
+    model wants back in the live turn. `max_output` and `context_window`: tokens, where they are known. `refused`:
+    request fields, nested ones too, that it has refused and that are left out since.
     """
 
     api: Api = "chat"
@@ -41,6 +41,7 @@ class Capability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sampling: bool = True
     thinking_off: Literal["omit", "disabled", "between_tools", "impossible"] = "omit"
     forced_call: Literal["always", "thinking_off", "never"] = "always"
+    named_call: bool = True
     replay: frozenset[str] = frozenset()
     max_output: int | None = None
     context_window: int | None = None
@@ -50,6 +51,14 @@ class Capability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The wire format for this request."""
         reasons = bool(request.tools) and request.reasoning not in (None, self.effort_with_tools)
         return "responses" if self.responses_for_effort and reasons else self.api
+
+    def tool_choice(self, wanted: ToolChoice, *, thinks: bool = False) -> ToolChoice:
+        """What it can be asked for in place of `wanted`: one tool, else `required`, else `auto`."""
+        if wanted in ("auto", "none"):
+            return wanted
+        if self.forced_call == "never" or (self.forced_call == "thinking_off" and thinks):
+            return "auto"
+        return wanted if self.named_call else "required"
 
     def without(self, field: str) -> "Capability":
         """The record of a model that refuses a field: the output limit goes by its other name, others are left out."""

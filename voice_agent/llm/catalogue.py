@@ -48,6 +48,14 @@ class Catalogue:
         """See `model_fault`."""
         return model_fault(name, self._providers, self._settings)
 
+    def context_window(self, name: str) -> int | None:
+        """Tokens that the model takes, as far as that is known by now: by the settings, or its provider's list."""
+        provider, _, model = name.partition("/")
+        if provider not in self._pools:
+            return None
+        endpoint = self._pools[provider].endpoint
+        return self._capabilities.of(endpoint.base_url, model, endpoint.api).context_window
+
     def open(self, name: str) -> Model:
         """The model of that name. Raises ModelError with what `check` says."""
         fault = self.check(name)

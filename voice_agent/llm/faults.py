@@ -13,6 +13,12 @@ _FINAL_CODES = frozenset({
     "model_not_found", "not_found_error", "permission_error", "request_too_large",
 })  # fmt: skip
 _QUOTA = re.compile("quota|credit_balance|spend_limit|billing")
+# As Anthropic, Messages proxies, vLLM, llama.cpp, Gemini and others write it, where they give no code of its own.
+_TOO_LONG = re.compile(
+    r"prompt is too long|maximum context length|exceeds? (?:the |its )?(?:available |maximum |model's )?context"
+    r"|context (?:window|length|size) (?:is )?exceeded|input token count.{0,60}exceeds|too many input tokens",
+    re.IGNORECASE,
+)
 _LIKE_A_KEY = re.compile(
     r"\b(?:sk|pk|gsk|xai|key|nvapi|AIza)[-_][\w*.-]+|\bAIza[\w-]+|\bBearer\s+\S+|\S*\*{3,}\S*|[\w-]{32,}"
 )
@@ -61,6 +67,11 @@ def read_body(body: bytes) -> ProviderError:
         return ProviderError()
 
 
+def is_overflow(error: ProviderError) -> bool:
+    """Whether the provider says that the request is longer than the model takes."""
+    return "context_length_exceeded" in (error.code, error.type) or bool(_TOO_LONG.search(error.message))
+
+
 def http_fault(provider: str, status: int, error: ProviderError, secret: str | None) -> ModelFailed:
     """The failure that an HTTP status stands for."""
     retryable = _is_transient(status, error)
@@ -75,6 +86,8 @@ def http_fault(provider: str, status: int, error: ProviderError, secret: str | N
         return ModelFailed(f"{provider} is overloaded (HTTP {status})", retryable)
     if status >= 500:
         return ModelFailed(f"{provider} has a fault of its own (HTTP {status})", retryable)
+    if status in (400, 413, 422) and is_overflow(error):
+        return overflow(provider)
     what = "does not know the model or the address" if status == 404 else "refused the request"
     return ModelFailed(f"{provider} {what} (HTTP {status}){_quote(error, secret)}", retryable)
 
@@ -84,9 +97,16 @@ def stream_fault(provider: str, error: ProviderError, secret: str | None) -> Mod
     status = int(error.code) if error.code.isdecimal() and len(error.code) == 3 else None
     if status is not None and status >= 400:
         return http_fault(provider, status, error, secret)
+    if is_overflow(error):
+        return overflow(provider)
     return ModelFailed(
         f"{provider} failed in the middle of its reply{_quote(error, secret)}", _is_transient(500, error)
     )
+
+
+def overflow(provider: str) -> ModelFailed:
+    """What was to be said and answered is more than the model takes at once."""
+    return ModelFailed(f"{provider} says that the conversation is too long for the model", overflow=True)
 
 
 def cut(provider: str) -> ModelFailed:

@@ -79,7 +79,7 @@ class ProviderModel:
                 await self._stream(wire, reply, emit)
                 return None
             error = faults.read_body(await reply.read())
-            if reply.status in (400, 404, 422):
+            if reply.status in (400, 404, 422) and not faults.is_overflow(error):
                 again = self._next(wire, trial, body, error)
                 if again is not None:
                     return again

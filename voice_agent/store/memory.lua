@@ -2,11 +2,13 @@
 -- `-- script:` line is put in front of each script. A pair's `meta` holds how far memory is, as ids of log entries: `start` (the window begins after it), `evict`
 -- (turns up to it are to leave the window), `cursor` (a job has dealt with all up to it), `wanted` (one is to). `job` is
 -- the job that waits or runs, `done` the last one finished; `next_reason` and `next_asked` are of what was wanted since
--- the job was raised. `born` marks one life of the pair: it is another once the pair was forgotten.
+-- the job was raised. `born` marks one life of the pair: it is another once the pair was forgotten, or
+-- the beginning of its log was.
 local GROUP = 'sleep'
 local CHANGES_MAX = 10000
 local VERSIONS_KEPT = 100
 local BATCHES_MAX = 1000
+local MARKS_LOOKED_AT = 1000
 local NOTHING = '0-0'
 
 local function later(a, b)
@@ -154,6 +156,30 @@ return ids
 if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('XADD', KEYS[2], '*', 'document', ARGV[2])
 return 1
+
+-- script: trim
+-- KEYS meta, changes, log, seen, keys, users · ARGV agent, user, ms
+local border = ARGV[3] .. '-0'
+local last = redis.call('XREVRANGE', KEYS[3], '(' .. border, '-', 'COUNT', 1)[1]
+if not last then return 0 end
+last = last[1]
+local gone = redis.call('XTRIM', KEYS[3], 'MINID', border)
+-- Late heard marks hold the words of turns that are gone now: they follow them closely.
+for _, entry in ipairs(redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', MARKS_LOOKED_AT)) do
+  local turn = entry[2][2] == 'heard' and field(entry[2], 'entry')
+  if turn and not later(turn, last) then gone = gone + redis.call('XDEL', KEYS[3], entry[1]) end
+end
+for _, entry in ipairs(redis.call('XRANGE', KEYS[5], '-', '+')) do
+  local first = string.match(cjson.decode(field(entry[2], 'key')).first, '^%d+%-%d+')
+  if first and not later(first, last) then redis.call('XDEL', KEYS[5], entry[1]) end
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. ARGV[3])
+move(KEYS[1], 'cursor', last)
+move(KEYS[1], 'start', last)
+redis.call('HSET', KEYS[1], 'born', 'after ' .. last)
+if redis.call('XLEN', KEYS[3]) == 0 then redis.call('ZREM', KEYS[6], ARGV[2]) end
+announce(KEYS[2], ARGV[1], ARGV[2], 'memory', tonumber(redis.call('HGET', KEYS[1], 'version') or 0), '[]', 0)
+return gone
 
 -- script: forget
 -- KEYS meta, jobs, dead, changes, users, index, the pair's other keys · ARGV agent, user, members of the index

@@ -182,6 +182,14 @@ class MemoryStore(Protocol):
         """Delete everything held of the pair, jobs included; False if nothing was."""
         ...
 
+    async def trim(self, pair: Pair, before: float) -> int:
+        """Delete what entered the log before this time (seconds since the epoch), and the search keys that tell of it.
+
+        Window and cursor begin after it, and readers of the archive begin anew. Blocks and documents stay. Returns how
+        many entries went.
+        """
+        ...
+
     async def changes(self, places: dict[str, str], block_ms: int) -> tuple[Change, ...]:
         """Changes since the last call with the same `places` (shard -> place), which are moved on; waits for the first.
 

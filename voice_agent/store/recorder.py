@@ -23,7 +23,8 @@ from voice_agent.store.base import (
     StoreError,
     TurnRef,
 )
-from voice_agent.store.log import HeardEntry, Page, TurnEntry, order, read_border
+from voice_agent.store.log import Entry, HeardEntry, Page, TurnEntry, order, read_border
+from voice_agent.store.memory import Change
 from voice_agent.store.recorder_memory import MemoryRecorder
 
 
@@ -91,7 +92,7 @@ class Recorder(MemoryRecorder):
         place = (ref.pair, ref.key)
         if place not in self._committed:
             entry = TurnEntry(self._entry_id(), record)
-            self._mind(ref.pair).log.append(entry)
+            self._log(ref.pair, entry)
             self._committed[place] = entry.id
             self._journals.pop(place, None)
             if evict:
@@ -104,7 +105,7 @@ class Recorder(MemoryRecorder):
         turn = self._committed.get((ref.pair, ref.key))
         if turn is None:
             raise StoreError(f"turn {ref.key} is not in the log")
-        self._mind(ref.pair).log.append(HeardEntry(self._entry_id(), ref.key, messages, turn))
+        self._log(ref.pair, HeardEntry(self._entry_id(), ref.key, messages, turn))
 
     async def read_messages(self, pair: Pair, before: str | None, limit: int) -> tuple[LoggedMessage, ...]:
         self._note("read_messages")
@@ -154,6 +155,16 @@ class Recorder(MemoryRecorder):
         self._committed = {place: entry for place, entry in self._committed.items() if place[0] != pair}
         return held or bool(mine)
 
+    async def trim(self, pair: Pair, before: float) -> int:
+        self._note("trim")
+        mind = self._mind(pair)
+        gone, last = mind.trim(before)
+        if gone:
+            old = {key for key, entry in self._committed.items() if key[0] == pair and order(entry) <= order(last)}
+            self._committed = {key: entry for key, entry in self._committed.items() if key not in old}
+            self._announce(Change(pair, "memory", mind.version))
+        return gone
+
     async def health(self) -> Health:
         self._note("health")
         return Health(engine="memory", durability="none", where="this process")
@@ -199,6 +210,11 @@ class Recorder(MemoryRecorder):
         return self._secret
 
     # ---- what every verb does ----
+
+    def _log(self, pair: Pair, entry: Entry) -> None:
+        mind = self._mind(pair)
+        mind.log.append(entry)
+        mind.times[entry.id] = self._clock.wall()
 
     def _fence(self, ref: TurnRef) -> None:
         held = self._sessions.get((ref.pair, ref.session_id))

@@ -1,7 +1,7 @@
 """What the recorder holds of a pair: its log, and its memory with the marks that say how far it is."""
 
 from voice_agent.store.base import BlockValue
-from voice_agent.store.log import Entry, TurnEntry, order
+from voice_agent.store.log import Entry, HeardEntry, TurnEntry, order
 from voice_agent.store.memory import Document, Job, SearchKey
 
 NOTHING = "0-0"
@@ -25,6 +25,7 @@ class Mind:
     def __init__(self, born: str) -> None:
         self.born = born
         self.log: list[Entry] = []
+        self.times: dict[str, float] = {}
         self.blocks: dict[str, list[BlockValue]] = {}
         self.keys: list[tuple[str, SearchKey]] = []
         self.documents: dict[str, Document] = {}
@@ -60,6 +61,23 @@ class Mind:
     def write(self, block: BlockValue) -> None:
         """The block's new version, and the ones before it that are kept."""
         self.blocks[block.label] = [*self.blocks.get(block.label, []), block][-VERSIONS_KEPT:]
+
+    def trim(self, before: float) -> tuple[int, str]:
+        """Forget what entered the log before this time; returns how many entries went, and the last one by its age."""
+        old = [entry.id for entry in self.log if self.times[entry.id] < before]
+        if not old:
+            return 0, NOTHING
+        last, held = old[-1], len(self.log)
+        self.log = [
+            entry
+            for entry in self.log
+            if order(entry.entry if isinstance(entry, HeardEntry) else entry.id) > order(last)
+        ]
+        self.keys = [(entry_id, key) for entry_id, key in self.keys if order(key.first.partition(".")[0]) > order(last)]
+        self.move("cursor", last)
+        self.move("start", last)
+        self.born = f"after {last}"
+        return held - len(self.log), last
 
     def last_turn(self) -> str:
         """The log's newest turn."""

@@ -88,6 +88,11 @@ class RedisMemory(RedisJobs):
         )  # fmt: skip
         return bool(await self._run("forget", pair, keys, *members))
 
+    async def trim(self, pair: Pair, before: float) -> int:
+        of, shared = self._keys.pair(pair), shard(self._keys.tag(pair))
+        keys = (of.meta, shared.changes, of.log, of.seen, of.keys, of.users)
+        return int(await self._run("trim", pair, keys, max(0, int(before * 1000))))
+
     async def changes(self, places: dict[str, str], block_ms: int) -> tuple[Change, ...]:
         tags = {shard(tag).changes: tag for tag in self._keys.tags}
         if not places:

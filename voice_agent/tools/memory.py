@@ -12,9 +12,9 @@ from voice_agent.memory.archives import Archives
 from voice_agent.memory.passages import SEARCH_TOOL
 from voice_agent.store.base import Pair
 from voice_agent.tools.base import ToolContext
+from voice_agent.tools.function import ToolFunction
 from voice_agent.tools.outcome import cut
 from voice_agent.tools.registry import tool
-from voice_agent.tools.runner import Tool
 
 DEADLINE_S = 0.15
 _MOST_RESULTS = 10
@@ -22,7 +22,7 @@ _LONGEST_TEXT = 1_000
 _CENTURY_MINUTES = 100 * 366 * 24 * 60
 
 
-def search_tool(archives: Archives) -> Tool:
+def search_tool(archives: Archives) -> ToolFunction:
     """The tool, searching in these archives."""
 
     @tool(name=SEARCH_TOOL, effects="none")

@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 
+from voice_agent.tools.secrets import NO_SECRETS, Secrets
 from voice_agent.utterance import well_formed
 
 _LONGEST_FAULT = 1000
-_SECRETS = (
+_SHAPES = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), r"\1 ***"),
     (
         re.compile(
@@ -43,12 +44,18 @@ def as_text(result: object) -> str:
         return _printed(result)
 
 
-def sentence(fault: BaseException) -> str:
-    """An exception's type and message on one line, secrets of well-known shapes masked, no traceback."""
-    message = cut(" ".join(_printed(fault).split()), _LONGEST_FAULT)
-    for pattern, mask in _SECRETS:
-        message = pattern.sub(mask, message)
+def sentence(fault: BaseException, secrets: Secrets = NO_SECRETS) -> str:
+    """An exception's type and message on one line, `secrets` and those of well-known shapes masked, no traceback."""
+    message = one_line(secrets.masked(_printed(fault)))
     return f"{type(fault).__name__}: {message}" if message else type(fault).__name__
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks, cut to what a log line holds, secrets of well-known shapes masked."""
+    line = cut(" ".join(text.split()), _LONGEST_FAULT)
+    for pattern, mask in _SHAPES:
+        line = pattern.sub(mask, line)
+    return line
 
 
 def cut(text: str, limit: int) -> str:

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from voice_agent.agent import faults_of
+from voice_agent.agent import Fault, faults_of
 from voice_agent.prompt import UTTERANCE_FIELD
 from voice_agent.tools.base import ToolContext
 
@@ -62,13 +62,17 @@ class Parameters(msgspec.Struct, frozen=True):
         try:
             return self.model.model_validate_json(msgspec.json.encode(arguments), strict=True)
         except ValidationError as error:
-            faults = faults_of(error.errors(include_url=False, include_input=False))
-            lines = [f"{fault.path.lstrip('/') or 'arguments'}: {fault.message}" for fault in faults[:_MOST_FAULTS]]
-            more = [f"and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
-            raise ArgumentError("; ".join(lines + more)) from None
+            raise ArgumentError(in_one_line(faults_of(error.errors(include_url=False, include_input=False)))) from None
         except Exception as error:
             # A validator of the tool's author may raise anything, and this runs inside the turn.
             raise ArgumentError(f"arguments: they cannot be checked ({type(error).__name__})") from error
+
+
+def in_one_line(faults: Sequence[Fault]) -> str:
+    """What is wrong with arguments, in words for the model: the first faults and how many more there are."""
+    lines = [f"{fault.path.lstrip('/') or 'arguments'}: {fault.message}" for fault in faults[:_MOST_FAULTS]]
+    more = [f"and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
+    return "; ".join(lines + more)
 
 
 def read_parameters(function: Callable[..., Any]) -> Parameters:

@@ -134,6 +134,11 @@ def test_a_call_is_forced_where_the_model_takes_it(model: str, reasoning: str | 
         fields = messages_fields(asked, model, "acme/m", record)
         read_request(msgspec.json.encode(fields))
         assert fields["tool_choice"] == {"type": sent}
+    named = messages_fields(
+        request(user("hi"), tools=(TOOL,), tool_choice="look", reasoning=reasoning), model, "acme/m", record
+    )
+    read_request(msgspec.json.encode(named))
+    assert named["tool_choice"] == ({"type": "tool", "name": "look"} if choice == "any" else {"type": "auto"})
 
 
 @pytest.mark.parametrize(

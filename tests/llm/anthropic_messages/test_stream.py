@@ -104,7 +104,6 @@ def test_message_stop_alone_is_a_clean_end_without_reason() -> None:
         ("a_new_one", "stop", "tool_calls"),
         ("tool_use", "stop", "tool_calls"),
         ("max_tokens", "length", "length"),
-        ("model_context_window_exceeded", "length", "length"),
         ("refusal", "refusal", "refusal"),
     ],
 )
@@ -113,6 +112,13 @@ def test_stop_reasons(told: str, reason: FinishReason, with_call: FinishReason) 
     usage = Usage(steps=1, output_tokens=2)
     assert decode(TEXT, stop(told), END)[-1] == ModelFinished(reason, usage)
     assert decode(CALL, stop(told), END)[-1] == ModelFinished(with_call, usage)
+
+
+def test_a_reply_that_ends_at_the_end_of_the_context_window_has_failed() -> None:
+    """It can be asked for again with less before it."""
+    end = decode(TEXT, stop("model_context_window_exceeded"), END)[-1]
+    assert isinstance(end, ModelFailed)
+    assert end.overflow
 
 
 def test_later_counts_replace_earlier_ones() -> None:

@@ -56,6 +56,14 @@ def test_optional_fields_and_tools() -> None:
     assert [fields[name] for name in names] == ["none", True, 0.5, "low", 9]
 
 
+def test_one_tool_is_demanded_by_its_name() -> None:
+    """In the shape that the server reads it from; any tool where the model takes no name."""
+    named = request(user("hi"), tools=(TOOL,), tool_choice="look")
+    assert encode(named)["tool_choice"] == {"type": "function", "function": {"name": "look"}}
+    assert read_request(msgspec.json.encode(encode(named))).tool_choice == "look"
+    assert encode(named, Capability(named_call=False))["tool_choice"] == "required"
+
+
 def test_history_is_what_was_heard() -> None:
     """Heard text replaces generated text; a reply of which nothing was said leaves no empty message."""
     history = (

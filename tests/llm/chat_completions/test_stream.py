@@ -88,7 +88,7 @@ def test_last_of_many_reasons_counts() -> None:
 @pytest.mark.parametrize(
     ("body", "error", "retryable"),
     [
-        ('{"error":{"message":"too long","code":"context_length_exceeded"}}', ": too long", False),
+        ('{"error":{"message":"too long","code":"invalid_prompt"}}', ": too long", False),
         ('{"error":"gone wrong"}', ": gone wrong", True),
         ('{"error":{"message":"hold s3cret-key","type":"server_error"}}', ": hold ***", True),
     ],

@@ -99,6 +99,15 @@ def test_optional_fields_and_tools() -> None:
     assert "reasoning" not in fields
 
 
+def test_one_tool_is_demanded_by_its_name() -> None:
+    """In this format's own shape, and by no name where the model takes none."""
+    named = request(user("hi"), tools=(TOOL,), tool_choice="look")
+    assert encode(named)["tool_choice"] == {"type": "function", "name": "look"}
+    assert read_request(msgspec.json.encode(encode(named))).tool_choice == "look"
+    known = Capability(api="responses", named_call=False)
+    assert responses_fields(named, "m", "acme/m", known)["tool_choice"] == "required"
+
+
 def test_temperature_only_where_it_is_taken() -> None:
     """A model that reasons, by its nature or in this request, takes none."""
     asked = request(user("hi"), temperature=0.5)

@@ -168,7 +168,7 @@ def test_items_are_told_apart_by_id_where_no_index_comes() -> None:
     [
         (frame(type="error", code="server_error", message="hold s3cret-key", param=None), ": hold ***", True),
         (frame(type="error", error={"type": "invalid_request_error", "message": "no"}), ": no", False),
-        (frame(error={"message": "no", "code": "context_length_exceeded"}), ": no", False),
+        (frame(error={"message": "no", "code": "invalid_prompt"}), ": no", False),
         (ended("failed", error={"code": "rate_limit_exceeded", "message": "slow"}), ": slow", True),
         (ended("failed", error={"code": "invalid_prompt", "message": "no"}), ": no", False),
         (ended("failed", error=None), "", True),

@@ -36,7 +36,7 @@ def messages_fields(request: ModelRequest, wire_model: str, maker: str, capabili
     if tools:
         fields["tools"] = tools
         choice = request.tool_choice if request.tools else "none"
-        fields["tool_choice"] = {"type": _tool_choice(choice, capability, thinks=thinks)}
+        fields["tool_choice"] = _choice(capability.tool_choice(choice, thinks=thinks))
     if capability.sampling and request.temperature is not None:
         fields["temperature"] = min(request.temperature, 1.0)  # where others go to 2
     return {name: value for name, value in fields.items() if name not in capability.refused}
@@ -82,8 +82,6 @@ def _max_tokens(request: ModelRequest, capability: Capability, *, thinks: bool) 
     return min(wanted, capability.max_output or wanted)
 
 
-def _tool_choice(choice: ToolChoice, capability: Capability, *, thinks: bool) -> str:
-    if choice != "required":
-        return choice
-    forced = capability.forced_call == "always" or (capability.forced_call == "thinking_off" and not thinks)
-    return "any" if forced else "auto"
+def _choice(choice: ToolChoice) -> dict[str, Any]:
+    words = {"auto": "auto", "none": "none", "required": "any"}
+    return {"type": words[choice]} if choice in words else {"type": "tool", "name": choice}

@@ -13,7 +13,6 @@ from voice_agent.messages import Opaque
 
 _FIRM_REASONS: dict[str | None, FinishReason] = {
     "max_tokens": "length",
-    "model_context_window_exceeded": "length",
     "refusal": "refusal",
 }
 
@@ -177,6 +176,9 @@ class MessagesDecoder:
 
     def _finish(self) -> None:
         if self.finished:
+            return
+        if self._reason == "model_context_window_exceeded":
+            self._fail(faults.overflow(self._provider))
             return
         for index in sorted(self._open_calls):
             self._stop(index)

@@ -4,7 +4,7 @@ from typing import Any
 
 from voice_agent.llm.capabilities import Capability
 from voice_agent.llm.transcript import Line, lines
-from voice_agent.messages import ModelRequest, Opaque
+from voice_agent.messages import ModelRequest, Opaque, ToolChoice
 from voice_agent.prompt import provider_arguments
 
 
@@ -20,7 +20,7 @@ def chat_fields(request: ModelRequest, wire_model: str, maker: str, capability: 
     if request.tools:
         # Servers refuse these without tools.
         fields["tools"] = [_tool(tool.name, tool.description, tool.parameters) for tool in request.tools]
-        fields["tool_choice"] = request.tool_choice
+        fields["tool_choice"] = _choice(capability.tool_choice(request.tool_choice))
         fields["parallel_tool_calls"] = True
         effort = capability.effort_with_tools or effort
     optional = (
@@ -34,6 +34,11 @@ def chat_fields(request: ModelRequest, wire_model: str, maker: str, capability: 
 
 def _tool(name: str, description: str, parameters: dict[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+def _choice(choice: ToolChoice) -> ToolChoice | dict[str, Any]:
+    words = ("auto", "none", "required")
+    return choice if choice in words else {"type": "function", "function": {"name": choice}}
 
 
 def _messages(request: ModelRequest, maker: str, capability: Capability) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import msgspec
 
 from voice_agent.llm.capabilities import Capability
 from voice_agent.llm.transcript import Line, lines
-from voice_agent.messages import ModelRequest, Opaque, ToolSchema
+from voice_agent.messages import ModelRequest, Opaque, ToolChoice, ToolSchema
 from voice_agent.prompt import provider_arguments
 
 
@@ -27,7 +27,7 @@ def responses_fields(request: ModelRequest, wire_model: str, maker: str, capabil
     fields["include"] = ["reasoning.encrypted_content"]
     if request.tools:
         fields["tools"] = [_tool(tool) for tool in request.tools]
-        fields["tool_choice"] = request.tool_choice
+        fields["tool_choice"] = _choice(capability.tool_choice(request.tool_choice))
         fields["parallel_tool_calls"] = True
     # No model takes a temperature while it reasons.
     samples = capability.sampling and request.reasoning in (None, "none")
@@ -44,6 +44,10 @@ def _tool(tool: ToolSchema) -> dict[str, Any]:
     """Not strict: `strict` would demand that every argument is required, and is the default here."""
     told = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return {"type": "function", **told, "strict": False}
+
+
+def _choice(choice: ToolChoice) -> ToolChoice | dict[str, Any]:
+    return choice if choice in ("auto", "none", "required") else {"type": "function", "name": choice}
 
 
 def _message(role: str, text: str) -> dict[str, Any]:

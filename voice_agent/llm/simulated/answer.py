@@ -10,7 +10,7 @@ import msgspec
 from voice_agent.clock import Clock
 from voice_agent.events import FinishReason
 from voice_agent.llm.simulated.request import Refused, SimulatedRequest
-from voice_agent.llm.simulated.script import ARRIVED, LEFT, Act, Call, Say, Script, Think
+from voice_agent.llm.simulated.script import ARRIVED, LEFT, Act, Call, Say, Script, Think, read_limit
 from voice_agent.llm.simulated.talk import script_for
 
 Ending = Literal["close", "cut", "stall"]
@@ -83,7 +83,8 @@ class SimulatedReply(msgspec.Struct, frozen=True):
 class SimulatedFormat(NamedTuple):
     """One provider's API from its own side: it reads strictly, and writes what the provider would.
 
-    `read(body)` raises Refused. `refusal(status, message, param)` is the body of an error. `stream(request, reply)`
+    `read(body)` raises Refused. `refusal(status, message, param)` is the body of an error, `too_long(tokens, limit)` of
+    the one (400) for a request that the model does not take. `stream(request, reply)`
     gives the bytes of each piece (what opens a stream or a block goes before the piece it precedes) and those that end
     the stream; `document(request, reply)` is the answer where no stream was asked for. `malformed` is an event that is
     no JSON.
@@ -92,6 +93,7 @@ class SimulatedFormat(NamedTuple):
     path: str
     read: Callable[[bytes], SimulatedRequest]
     refusal: Callable[[int, str, str | None], bytes]
+    too_long: Callable[[int, int], bytes]
     stream: Callable[[SimulatedRequest, SimulatedReply], tuple[tuple[bytes, ...], bytes]]
     document: Callable[[SimulatedRequest, SimulatedReply], bytes]
     malformed: bytes
@@ -119,6 +121,9 @@ def answer(body: bytes, wire: SimulatedFormat) -> Answer:
     except Refused as fault:
         return Answer(400, is_stream=False, tokens=(), tail=wire.refusal(400, str(fault), fault.param))
     script = script_for(request)
+    size, limit = _tokens(request, 0).input, read_limit(_system(request))
+    if script.fault == "overflow" or (limit is not None and size > limit):
+        return Answer(400, is_stream=False, tokens=(), tail=wire.too_long(size, size - 1 if limit is None else limit))
     if script.fault in _STATUS_FAULTS:
         status = int(script.fault)
         return Answer(status, is_stream=False, tokens=(), tail=wire.refusal(status, _STATUS_FAULTS[script.fault], None))
@@ -193,6 +198,12 @@ def _pieces(acts: tuple[Act, ...]) -> Iterator[Piece]:
                 calls += 1
             case _:
                 assert_never(act)
+
+
+def _system(request: SimulatedRequest) -> str:
+    """Its system text, where that is one text."""
+    texts = (message.get("content") for message in request.messages if message["role"] in ("system", "developer"))
+    return " ".join(text for text in texts if isinstance(text, str))
 
 
 def _tokens(request: SimulatedRequest, output: int) -> Tokens:

@@ -195,10 +195,15 @@ def _refusal(status: int, message: str, _: str | None) -> bytes:
     return msgspec.json.encode({"type": "error", "error": error, "request_id": "req_simulated"})
 
 
+def _too_long(tokens: int, limit: int) -> bytes:
+    return _refusal(400, f"prompt is too long: {tokens} tokens > {limit} maximum", None)
+
+
 ANTHROPIC_MESSAGES = SimulatedFormat(
     path="/v1/messages",
     read=read_request,
     refusal=_refusal,
+    too_long=_too_long,
     stream=_stream,
     document=_document,
     malformed=b'event: content_block_delta\ndata: {"type": "content_bl\n\n',

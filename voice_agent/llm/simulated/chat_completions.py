@@ -95,10 +95,20 @@ def _refusal(status: int, message: str, param: str | None) -> bytes:
     return msgspec.json.encode({"error": error})
 
 
+def _too_long(tokens: int, limit: int) -> bytes:
+    message = (
+        f"This model's maximum context length is {limit} tokens. However, your messages resulted in {tokens} tokens. "
+        "Please reduce the length of the messages."
+    )
+    kind, code = "invalid_request_error", "context_length_exceeded"
+    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": "messages", "code": code}})
+
+
 CHAT_COMPLETIONS = SimulatedFormat(
     path="/v1/chat/completions",
     read=read_request,
     refusal=_refusal,
+    too_long=_too_long,
     stream=_stream,
     document=_document,
     malformed=b'data: {"choices": [{"del\n\n',

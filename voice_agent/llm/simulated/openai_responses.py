@@ -142,10 +142,17 @@ def _refusal(status: int, message: str, param: str | None) -> bytes:
     return msgspec.json.encode({"error": {"message": message, "type": kind, "param": param, "code": None}})
 
 
+def _too_long(_tokens: int, _limit: int) -> bytes:
+    message = "Your input exceeds the context window of this model. Please adjust your input and try again."
+    kind, code = "invalid_request_error", "context_length_exceeded"
+    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": "input", "code": code}})
+
+
 OPENAI_RESPONSES = SimulatedFormat(
     path="/v1/responses",
     read=read_request,
     refusal=_refusal,
+    too_long=_too_long,
     stream=_stream,
     document=_document,
     malformed=b'event: response.output_text.delta\ndata: {"type": "response.out\n\n',

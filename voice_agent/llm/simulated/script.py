@@ -14,7 +14,10 @@
 | `!fault length`, `content_filter`, `refusal` | half of the reply, then a clean end for this reason |
 | `!fault empty` | ends without a word |
 | `!fault nonsse` | answers a streaming request with one JSON document |
+| `!fault overflow` | refuses the request as longer than the model takes |
 | `!first_token_ms N`, `!token_ms N` | its own pace for this reply |
+
+`!limit N` in the system text makes it a model that refuses requests of more than N tokens.
 
 A reply without `!say`, `!tokens` or `!call` but with a fault has some words of its own to break off in.
 """
@@ -26,10 +29,11 @@ import msgspec
 
 Fault = Literal[
     "401", "404", "429", "500", "529", "cut", "stall", "malformed", "length", "content_filter", "refusal", "empty",
-    "nonsse",
+    "nonsse", "overflow",
 ]  # fmt: skip
 _FAULTS: tuple[Fault, ...] = get_args(Fault)
 _DIRECTIVE = re.compile(r"(?:^|\s)!(say|tokens|stamps|call|think|redact|then|fault|first_token_ms|token_ms)\b")
+_LIMIT = re.compile(r"(?:^|\s)!limit (\d{1,9})\b")
 # What stands in a reply for a time stamp until it is sent: as long as the stamp.
 ARRIVED, LEFT = "@arrived@@@@@@@@", "@left@@@@@@@@@@@"
 _SOME_WORDS = "These are some words that the reply breaks off in before they come to their end."
@@ -80,6 +84,12 @@ def read_directives(words: str, step: int) -> Script | None:
     if step >= len(steps) or not steps[step]:
         return None
     return _script(steps[step])
+
+
+def read_limit(system: str) -> int | None:
+    """The tokens that the model takes, if its system text says so."""
+    found = _LIMIT.search(system)
+    return int(found[1]) if found else None
 
 
 def _script(directives: list[tuple[str, str]]) -> Script:

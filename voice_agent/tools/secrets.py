@@ -1,0 +1,64 @@
+"""An agent's secrets, as its tools are given them: they are not printed, and can be masked in whatever tools bring."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from urllib.parse import quote, quote_plus
+
+from voice_agent.tool_definitions import MASK
+
+_SHORT = 6
+
+
+class Secrets(Mapping[str, str]):
+    """The secrets' values by their names. How it is printed shows no value."""
+
+    def __init__(self, values: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._values = dict(values)
+        forms = {form for value in self._values.values() for form in _forms(value) if form}
+        # The longest first: one secret may begin like another.
+        self._forms = sorted(forms, key=len, reverse=True)
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Secrets({', '.join(self._values)})"
+
+    def masked(self, text: str) -> str:
+        """`text` with `***` for every value, also one that is escaped as in JSON, Python or a URL.
+
+        A value of a few characters is masked only where it stands alone: it may well be part of other words.
+        """
+        found = [form for form in self._forms if form in text]
+        if not found:
+            return text
+        return re.sub("|".join(map(_pattern, found)), MASK, text)
+
+
+NO_SECRETS = Secrets()
+
+
+def _forms(value: str) -> set[str]:
+    """The value, and how it reads after what programs do to text."""
+    return {
+        value,
+        " ".join(value.split()),
+        repr(value)[1:-1],
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        quote(value, safe=""),
+        quote_plus(value),
+    }
+
+
+def _pattern(form: str) -> str:
+    plain = re.escape(form)
+    return plain if len(form) >= _SHORT else rf"(?<!\w){plain}(?!\w)"
