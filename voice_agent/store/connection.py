@@ -1,4 +1,4 @@
-"""One connection pool to a server: every reply and fault of redis-py passes here, and nothing of it gets further.
+"""The way to a server: every reply and fault of redis-py passes here, and nothing of it gets further.
 
 Nothing is retried: a client that repeats a command by itself would double it, so callers repeat verbs, which are
 idempotent scripts.
@@ -60,8 +60,7 @@ class Connection:
         """Nothing is sent yet. Raises StoreError if the URL (redis://, rediss:// or unix://) is none."""
         self.where = _where(url)
         self.keys = Keys(shards)
-        self._lines = Lines(url, self.where)
-        self._waiting = Lines(url, self.where, WAIT_TIMEOUT_S)
+        self._lines = Lines(url, self.where, WAIT_TIMEOUT_S)
         self._scripts = read_scripts()
 
     async def call(self, *command: Argument) -> Any:
@@ -72,7 +71,7 @@ class Connection:
     async def wait(self, *command: Argument) -> Any:
         """A command that blocks, for `WAIT_MS` at most; returns its reply."""
         with self._translated():
-            return await self._waiting.ask(*command)
+            return await self._lines.wait(*command)
 
     async def pipe(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
         """Several commands that may be repeated, in one round trip; returns their replies."""
@@ -89,9 +88,8 @@ class Connection:
                 return await self._lines.ask("EVAL", script.text, len(keys), *keys, *arguments)
 
     async def aclose(self) -> None:
-        """Close every connection of the pool."""
+        """Close every connection."""
         await self._lines.aclose()
-        await self._waiting.aclose()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
