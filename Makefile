@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run install test check soak retrieval bench bench-memory clean
+.PHONY: run install test check soak retrieval bench bench-tools bench-memory clean
 
 run: install
 	@exec $(BIN)/voice-gateway serve
@@ -35,6 +35,10 @@ retrieval: $(VENV)/.installed-dev
 # What the gateway adds to a simulated provider's latency on this machine, in a minute.
 bench: install
 	@$(BIN)/voice-gateway bench --self
+
+# How long the tools of a turn take to start and to be done with, and a run that is waited for against one that streams.
+bench-tools: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.tool_calls
 
 # Memory's figures on this machine (Linux), over stores in a temporary directory; fails if one is not what it should be.
 bench-memory: $(VENV)/.installed-dev

@@ -17,6 +17,7 @@ import msgspec
 from voice_agent.agent import Agent, Fault, InvalidAgentError
 from voice_agent.config import ConfigError
 from voice_agent.store.base import Directory, StoreError
+from voice_agent.utterance import well_formed
 
 LOOK_S = 0.5
 log = logging.getLogger(__name__)
@@ -32,6 +33,9 @@ class Stamp(msgspec.Struct, frozen=True):
     inode: int
 
 
+_UNREADABLE = Stamp(0, 0, 0, 0)
+
+
 class AgentFiles:
     """The agents of a directory. `validate` makes an agent of a definition or raises InvalidAgentError."""
 
@@ -42,6 +46,7 @@ class AgentFiles:
         self._seen: dict[Path, Stamp] = {}
         self._done: dict[Path, Stamp] = {}
         self._ids: dict[Path, str] = {}
+        self._waiting: set[Path] = set()
         self._complaint = ""
 
     async def load(self, again: bool) -> None:
@@ -112,18 +117,28 @@ class AgentFiles:
             log.info("agent %s is now as %s says", agent.id, path)
 
     def _let_go(self, path: Path) -> None:
-        del self._done[path]
-        if agent_id := self._ids.pop(path, None):
+        self._done.pop(path, None)
+        if agent_id := self._free_id(path):
             log.info("%s has gone; agent %s stays until it is deleted over HTTP", path, agent_id)
 
     def _agent(self, path: Path) -> Agent:
         """The agent that a file describes, whose id is taken from then on. Raises InvalidAgentError."""
         agent = self._validate({"id": path.stem} | _document(path))
+        if self._ids.get(path, agent.id) != agent.id:
+            self._free_id(path)
         for other, agent_id in self._ids.items():
             if agent_id == agent.id and other != path:
+                self._waiting.add(path)
                 raise InvalidAgentError((Fault("/id", f"{agent.id!r} is the id of {other} already"),))
         self._ids[path] = agent.id
         return agent
+
+    def _free_id(self, path: Path) -> str | None:
+        """The id that a file had. The next look takes up those that were refused because theirs was another's."""
+        for waiting in self._waiting:
+            self._done.pop(waiting, None)
+        self._waiting.clear()
+        return self._ids.pop(path, None)
 
     async def _write(self, agent: Agent) -> bool:
         """Whether there was anything to write. What others write meanwhile is written over: the file was the change."""
@@ -143,8 +158,11 @@ def _stamps(where: Path) -> dict[Path, Stamp]:
         if path.suffix == ".toml" and not path.name.startswith("."):
             try:
                 told = path.stat()
-            except FileNotFoundError:
-                continue  # it went between the two calls
+            except OSError as fault:
+                if isinstance(fault, FileNotFoundError) and not path.is_symlink():
+                    continue  # it went between the two calls
+                found[path] = _UNREADABLE  # reading it will tell why
+                continue
             if stat.S_ISREG(told.st_mode):
                 found[path] = Stamp(told.st_mtime_ns, told.st_ctime_ns, told.st_size, told.st_ino)
     return found
@@ -152,6 +170,10 @@ def _stamps(where: Path) -> dict[Path, Stamp]:
 
 def _document(path: Path) -> dict[str, Any]:
     """What a file holds, as JSON would hold it. Raises InvalidAgentError."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        raise InvalidAgentError((Fault("", "its name is not UTF-8"),)) from None
     try:
         table = tomllib.loads(path.read_text("utf-8"))
         document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(table))
@@ -167,4 +189,4 @@ def _document(path: Path) -> dict[str, Any]:
 def _told(path: Path, error: InvalidAgentError) -> Iterator[str]:
     """Each fault after its file."""
     for fault in error.faults:
-        yield f"{path}: {fault.path}: {fault.message}" if fault.path else f"{path}: {fault.message}"
+        yield well_formed(f"{path}: {fault.path}: {fault.message}" if fault.path else f"{path}: {fault.message}")

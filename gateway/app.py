@@ -14,7 +14,7 @@ from typing import Any
 
 import uvicorn
 from prometheus_client import CollectorRegistry
-from starlette.routing import Mount, Route, Router, WebSocketRoute
+from starlette.routing import Route, Router, WebSocketRoute
 from starlette.types import ASGIApp
 
 from gateway import console
@@ -24,13 +24,15 @@ from gateway.api.http import Services, build_api
 from gateway.auth import Doors, is_loopback, refuse_open_door
 from gateway.connection import SessionSocket
 from gateway.equipment import Collaborators
+from gateway.orders import Orders
+from gateway.runs import Runs
 from gateway.sessions import Sessions
 from gateway.websocket import Protocol
 from voice_agent.agent import Agent, InvalidAgentError
 from voice_agent.agent_document import size_faults, validate_agent
 from voice_agent.clock import Clock, SystemClock
 from voice_agent.config import ConfigError, Settings
-from voice_agent.conversation import Conversations
+from voice_agent.conversations import Conversations
 from voice_agent.llm.catalogue import Catalogue
 from voice_agent.llm.wire import Http
 from voice_agent.memory.archives import Archives
@@ -42,6 +44,7 @@ from voice_agent.store.connection import Connection
 from voice_agent.store.directory import RedisDirectory
 from voice_agent.store.redis import RedisConversations
 from voice_agent.store.redis_memory import RedisMemory
+from voice_agent.store.redis_runs import RedisRuns
 from voice_agent.telemetry import Telemetry
 from voice_agent.tools.call import end_call, send_digits, transfer_call
 from voice_agent.tools.demo import get_time, set_reminder
@@ -135,7 +138,10 @@ class Gateway:
         )
         self._telemetry = Telemetry(CollectorRegistry())
         self._conversations = Conversations(self._store, self._memory, self._archives.drop)
-        self._sessions = Sessions(self._collaborators())
+        parts = self._collaborators()
+        self._sessions = Sessions(parts)
+        orders = Orders(parts, settings.run_days, traced=settings.trace)
+        self._runs = Runs(parts, RedisRuns(connection), orders)
         self._closing = asyncio.Event()
         self.app = self._build_app()
         self._files = AgentFiles(settings.agents, self._directory, self.validate) if settings.agents else None
@@ -159,6 +165,7 @@ class Gateway:
         """Until `close`."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sessions.run())
+            tasks.create_task(self._runs.run())
             tasks.create_task(self._conversations.run())
             endless = [
                 tasks.create_task(task) for task in (self._keep_alive(), self._conversations.follow(), self._mcp.run())
@@ -185,8 +192,10 @@ class Gateway:
         return agent
 
     async def close(self) -> None:
-        """End the sessions, wait until their last turns are stored, stop."""
-        await self._sessions.stop()
+        """End sessions and runs, wait until their last turns are stored, stop."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sessions.stop())
+            tasks.create_task(self._runs.stop())
         await self._tools.close()
         self._conversations.stop()
         self._closing.set()
@@ -227,6 +236,7 @@ class Gateway:
             conversations=self._store,
             memory=self._memory,
             search=self._archives,
+            runs=self._runs,
             clock=self._clock,
             doors=self._doors,
             validate=self.validate,
@@ -235,11 +245,12 @@ class Gateway:
         )
         socket = SessionSocket(self._sessions, self._doors, self._settings, self._clock, self._telemetry)
         # Sockets go past the API: each of its layers would be on the stack of every call, for as long as it lasts.
-        return Router([
-            WebSocketRoute("/v1/agents/{agent_id}/session", socket),
-            Route("/", console.page),
-            Mount("/", build_api(services)),
-        ])  # fmt: skip
+        # The API has the last word on every path: a mount would let go those with a line break.
+        return Router(
+            [WebSocketRoute("/v1/agents/{agent_id}/session", socket), Route("/", console.page)],
+            redirect_slashes=False,
+            default=build_api(services),
+        )
 
 
 class _Server(uvicorn.Server):

@@ -61,5 +61,5 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
 
 def _model(facts: Facts) -> str:
     if facts.model == "simulated":
-        return "simulated, no network needed (OPENAI_API_KEY brings in OpenAI, VOICE_MODEL any other)"
+        return "simulated, no network needed (OPENAI_API_KEY or ANTHROPIC_API_KEY brings in a real one; or VOICE_MODEL)"
     return f"{facts.model} at {facts.base_url}"

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
@@ -35,6 +36,7 @@ _COLOURS: dict[Style, str | None] = {
     "aside": "cyan",
     "notice": "yellow",
     "tool": "magenta",
+    "ask": "bold magenta",
     "note": "dim",
     "error": "red",
     "prompt": "green",
@@ -189,7 +191,7 @@ class Chat:
             case 401:
                 hint = "; give a key with --key or VOICE_API_KEY"
             case 404:
-                hint = f"; is there an agent named {self._target.agent!r}?"
+                hint = "; give another with --agent"
             case _:
                 hint = ""
         raise ChatError(f"{self._target.url} refused the call ({status}): {detail}{hint}") from None
@@ -232,20 +234,21 @@ def _detail(body: bytes | bytearray | None) -> str:
         return "no reason given"
 
 
-def _read_lines(fd: int, loop: asyncio.AbstractEventLoop, chat: Chat) -> None:
+def read_lines(fd: int, loop: asyncio.AbstractEventLoop, chat: Chat) -> None:
     """Feed the chat from a file descriptor. Runs in a thread that may be left behind blocked: no file works with all
     of terminals, pipes and files otherwise, and `sys.stdin` would hold its lock while the interpreter ends."""
     rest = b""
-    try:
-        while chunk := os.read(fd, 65_536):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                loop.call_soon_threadsafe(chat.typed, line.decode(errors="replace").rstrip("\r"))
-    except OSError:  # a terminal that was hung up
-        rest = b""
-    if rest:
-        loop.call_soon_threadsafe(chat.typed, rest.decode(errors="replace"))
-    loop.call_soon_threadsafe(chat.input_ended)
+    with suppress(RuntimeError):  # the loop is closed: the call is over, and nobody wants to hear more
+        try:
+            while chunk := os.read(fd, 65_536):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    loop.call_soon_threadsafe(chat.typed, line.decode(errors="replace").rstrip("\r"))
+        except OSError:  # a terminal that was hung up
+            rest = b""
+        if rest:
+            loop.call_soon_threadsafe(chat.typed, rest.decode(errors="replace"))
+        loop.call_soon_threadsafe(chat.input_ended)
 
 
 async def chat(target: Target) -> None:
@@ -259,5 +262,5 @@ async def chat(target: Target) -> None:
     call = Chat(target, Talk(secrets.token_hex(4), person=person), show)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, call.ctrl_c)
-    threading.Thread(target=_read_lines, args=(sys.stdin.fileno(), loop, call), name="stdin", daemon=True).start()
+    threading.Thread(target=read_lines, args=(sys.stdin.fileno(), loop, call), name="stdin", daemon=True).start()
     await call.run()

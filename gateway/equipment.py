@@ -1,16 +1,23 @@
 """What a session's agent works with: its model, its tools of every kind, its rules, and the prompts made of them."""
 
 import logging
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from gateway.errors import Conflict
-from voice_agent.agent import Agent
+from pydantic import ValidationError
+
+from gateway.errors import Conflict, NotFound
+from voice_agent.agent import ID_PATTERN, Agent, describe, faults_of
 from voice_agent.clock import Clock
-from voice_agent.conversation import Conversations
+from voice_agent.conversations import Conversations
 from voice_agent.llm.catalogue import Catalogue
 from voice_agent.memory.archives import Archives
 from voice_agent.memory.passages import SEARCH_TOOL
 from voice_agent.rules.faults import RuleError
+from voice_agent.run_record import Trace
+from voice_agent.runs.traces import without_secrets
 from voice_agent.store.base import ConversationStore, Directory, Owner, Pair
 from voice_agent.telemetry import Telemetry
 from voice_agent.tool_definitions import ClientTool, WebhookTool, tool_name
@@ -44,20 +51,41 @@ class Collaborators:
     resume_s: float
 
 
-class Equipment:
-    """What the agent has in one session with a user."""
+async def read_agent(directory: Directory, agent_id: str) -> Agent:
+    """An agent's definition. Raises NotFound, Conflict if it holds no more, StoreError."""
+    row = await directory.read_agent(agent_id) if re.fullmatch(ID_PATTERN, agent_id) else None
+    if row is None:
+        raise NotFound(f"there is no agent {agent_id!r}")
+    try:
+        return Agent.model_validate_json(row.document)
+    except ValidationError as fault:
+        raise Conflict(f"agent {agent_id!r} cannot be used: {describe(faults_of(fault.errors()))}") from None
 
-    def __init__(self, parts: Collaborators, outward: Outward, agent: Agent, user: str, session_id: str) -> None:
-        """Raises ModelError."""
+
+class Equipment:
+    """What the agent has in one session with a user, whose `model` is named as the product does."""
+
+    def __init__(
+        self,
+        parts: Collaborators,
+        outward: Outward,
+        agent: Agent,
+        user: str,
+        session_id: str,
+        observe: Callable[[Trace], None] | None = None,
+    ) -> None:
+        """`observe` is handed the model's exchanges with its provider, without secrets. Raises ModelError."""
         self.agent = agent
         self._parts = parts
         self._user = user
         self._session_id = session_id
         model_name = agent.model or parts.default_model
-        self._model = parts.catalogue.open(model_name)
-        self._model_name = model_name.partition("/")[2] or model_name
         values = agent.secret_values()
-        self._secrets = Secrets(values)
+        secrets = self._secrets = Secrets(values)
+        seen = None if observe is None else lambda trace: observe(without_secrets(trace, secrets))
+        self._model = parts.catalogue.open(model_name, seen)
+        self.model = model_name
+        self._model_name = model_name.partition("/")[2] or model_name
         self._own: dict[str, Tool] = {
             entry.name: Webhook(entry, values, outward, parts.clock)
             if isinstance(entry, WebhookTool)
@@ -69,8 +97,13 @@ class Equipment:
         """Whether a tool of this name is the agent's or the gateway's."""
         return name in self._own or self._parts.tools.serves(name)
 
-    def wiring(self, more: tuple[ClientTool, ...] = ()) -> Wiring:
-        """What the session runs on, with `more` tools behind the agent's. Raises Conflict if the agent has faults."""
+    def wiring(
+        self, more: tuple[ClientTool, ...] = (), *, speaks: bool = True, response_format: dict[str, Any] | None = None
+    ) -> Wiring:
+        """What the session runs on, with `more` tools behind the agent's; see `Prompts`.
+
+        Raises Conflict if the agent has faults.
+        """
         parts, agent = self._parts, self.agent
         own = self._own | {entry.name: ClientSide(entry) for entry in more}
         try:
@@ -94,7 +127,7 @@ class Equipment:
         return Wiring(
             agent=agent,
             model=self._model,
-            prompts=Prompts(agent, self._model_name, tools),
+            prompts=Prompts(agent, self._model_name, tools, speaks=speaks, response_format=response_format),
             tools=tools,
             rules=rules,
             runner=runner,

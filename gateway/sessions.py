@@ -6,16 +6,14 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from pydantic import ValidationError
-
 from gateway.dialects import native
 from gateway.dialects.base import FrameError
-from gateway.equipment import Collaborators, Equipment
-from gateway.errors import Conflict, GoingAway, Gone, NotFound
+from gateway.equipment import Collaborators, Equipment, read_agent
+from gateway.errors import Conflict, GoingAway, Gone
 from gateway.outbox import Outbox
 from gateway.replay import Replay
 from voice_agent import events as ev
-from voice_agent.agent import Agent, describe, faults_of
+from voice_agent.agent import Agent
 from voice_agent.conversation import Conversation
 from voice_agent.session import Session
 from voice_agent.store.base import Pair
@@ -88,14 +86,8 @@ class Sessions:
         await self._over.wait()
 
     async def agent(self, agent_id: str) -> Agent:
-        """An agent's definition. Raises NotFound, StoreError."""
-        row = await self._parts.directory.read_agent(agent_id)
-        if row is None:
-            raise NotFound(f"there is no agent {agent_id!r}")
-        try:
-            return Agent.model_validate_json(row.document)
-        except ValidationError as fault:
-            raise Conflict(f"agent {agent_id!r} cannot be used: {describe(faults_of(fault.errors()))}") from None
+        """See `read_agent`."""
+        return await read_agent(self._parts.directory, agent_id)
 
     async def open(self, agent: Agent, user: str) -> LiveSession:
         """A new session. Raises Conflict if the user is in a call and may not have two, ModelError, StoreError."""

@@ -9,7 +9,8 @@ from tests.turns import ScriptedModel
 from tests.virtual_time import VirtualClock, run
 from voice_agent import events as ev
 from voice_agent.agent import Agent
-from voice_agent.conversation import Conversation, Conversations
+from voice_agent.conversation import Conversation
+from voice_agent.conversations import Conversations
 from voice_agent.messages import Message
 from voice_agent.session import Session
 from voice_agent.store.base import Owner, Pair

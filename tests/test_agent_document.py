@@ -9,7 +9,7 @@ from tests.api.world import api, check_model, make_agent, new_store
 from tests.turns import spec
 from voice_agent.agent import Agent, InvalidAgentError
 from voice_agent.agent_document import change_document, validate_agent
-from voice_agent.tool_definitions import ClientTool, WebhookTool
+from voice_agent.tool_definitions import ClientTool, WebhookTool, tool_name
 from voice_agent.tools.outward import Guard
 
 DAY = {"type": "object", "properties": {"day": {"type": "string"}}, "required": ["day"]}
@@ -35,8 +35,7 @@ def test_tools_are_names_or_objects_in_their_order() -> None:
     agent = validated(
         tools=[CLIENT, "get_time", HOOK | {"secret": "KEY", "timeout_s": 5, "effects": "none"}], secrets=SECRETS
     )
-    assert agent.tool_names() == ("show_map", "get_time", "book")
-    assert agent.named_tools() == ("get_time",)
+    assert [tool_name(entry) for entry in agent.tools] == ["show_map", "get_time", "book"]
     client, hook = agent.brought_tools()
     assert isinstance(client, ClientTool)
     assert isinstance(hook, WebhookTool)
@@ -79,6 +78,7 @@ def test_tools_are_names_or_objects_in_their_order() -> None:
         (HOOK | {"headers": {"X": "${MULTILINE}"}}, "/tools/0/headers/X"),
         (HOOK | {"headers": {"X": "a\r\nY: b"}}, "/tools/0/headers"),
         (HOOK | {"headers": {"X Y": "b"}}, "/tools/0/headers"),
+        (HOOK | {"headers": {"X": "${" * 100_000}}, "/tools/0/headers"),
         (HOOK | {"headers": {"Content-Length": "5"}}, "/tools/0/headers"),
         (HOOK | {"headers": {"X-Voice-SIGNATURE": "5"}}, "/tools/0/headers"),
         (HOOK | {"parameters": []}, "/tools/0/parameters"),
@@ -110,6 +110,41 @@ def test_every_fault_of_every_tool_is_reported_at_once() -> None:
     }  # fmt: skip
 
 
+def test_models_and_the_system_text_are_judged_beside_all_other_faults() -> None:
+    """They are read off the document, as far as it can be read."""
+    found = faults(
+        max_steps=0, model="no/x", sleeptime={"model": "no/y", "idle_after_s": 0}, system="x" * 9000, context_window=300
+    )
+    assert set(found) == {"/max_steps", "/model", "/sleeptime/model", "/sleeptime/idle_after_s", "/system"}
+    assert set(faults(system=5, context_window="x", sleeptime=[], model=5)) == {
+        "/system", "/context_window", "/sleeptime", "/model",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", ["get_time", CLIENT])
+def test_there_is_an_end_to_tools(entry: Any) -> None:
+    """Of a list that is too long nothing else is said, so that nobody waits for it."""
+    assert list(faults(tools=[entry] * 20_000, tool_rules=[{"type": "exit", "tool": "fly"}])) == ["/tools"]
+
+
+def test_there_is_an_end_to_what_rules_name() -> None:
+    """Also where all of a server's tools are meant, and not known."""
+    rules = [
+        {"type": "children", "tool": f"far__{n}", "children": [f"far__{n}_{m}" for m in range(200)]} for n in range(100)
+    ]
+    says = "they name more than 200 tools of servers"
+    assert faults(tools=["far__*"], tool_rules=rules)["/tool_rules"] == says
+
+
+def test_there_is_an_end_to_patterns() -> None:
+    """Over all tools, since each takes a while to read."""
+    some = {"type": "object", "properties": {f"x{n}": {"pattern": f"^{n}$"} for n in range(20)}}
+    tools = [CLIENT | {"name": f"show{n}", "parameters": some} for n in range(4)]
+    assert validated(tools=tools[:2]).tools
+    says = "the agent's tools have more than 50 patterns"
+    assert faults(tools=tools) == {"/tools/2/parameters": says, "/tools/3/parameters": says}
+
+
 def test_a_name_is_given_once() -> None:
     """Whether by a name or an object; a tool that is brought takes none of the gateway's, listed or not."""
     taken = {"/tools/1/name": "the gateway has a tool 'get_time' already"}
@@ -124,6 +159,9 @@ def test_rules_know_the_tools_that_are_brought() -> None:
     assert validated(tools=[CLIENT], tool_rules=[rule]).tool_rules
     assert list(faults(tools=[CLIENT], tool_rules=[rule | {"args": {"day": 5}}])) == ["/tool_rules/0/args"]
     assert list(faults(tools=["get_time"], tool_rules=[rule])) == ["/tool_rules/0/tool"]
+    odd = {"type": "object", "properties": {"a/b": {"type": "integer"}, **{f"x{n}": {} for n in range(20)}}}
+    wide = CLIENT | {"parameters": odd | {"required": list(odd["properties"])}}
+    assert list(faults(tools=[wide], tool_rules=[rule | {"args": {"a/b": "x"}}])) == ["/tool_rules/0/args"]
 
 
 @pytest.mark.parametrize(
@@ -133,6 +171,7 @@ def test_rules_know_the_tools_that_are_brought() -> None:
         ({"KEY": ""}, "/secrets/KEY"),
         ({"KEY": 5}, "/secrets/KEY"),
         ({"KEY": "***"}, "/secrets/KEY"),
+        ({"KEY": "hunter2\0"}, "/secrets/KEY"),
         (["hunter2"], "/secrets"),
     ],
 )

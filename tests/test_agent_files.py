@@ -1,6 +1,7 @@
 """Agents from files: taken over whole or not at all, as they change, over a store that may be away."""
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,50 @@ async def test_a_broken_or_removed_file_leaves_its_agent(world: World, caplog: p
     world.write("ann.toml", 'name = "Anna"')
     await world.look()
     assert await world.agents() == {"ann": ("Anna", 2)}
+
+
+async def test_an_id_goes_to_the_file_that_has_it_now(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A file whose id was another's is taken over once that one has gone or has changed; two may change places."""
+    world.write("b.toml", 'id = "x"\nname = "B"')
+    await world.files.load(again=False)
+    world.write("a.toml", 'id = "x"\nname = "A"')
+    await world.look()
+    await world.look()
+    assert await world.agents() == {"x": ("B", 1)}
+    assert caplog.text.count("'x' is the id of") == 1
+    world.write("b.toml", 'id = "y"\nname = "B"')
+    await world.look()
+    await world.look()
+    assert await world.agents() == {"x": ("A", 2), "y": ("B", 1)}
+    world.write("a.toml", 'id = "y"\nname = "A2"')
+    world.write("b.toml", 'id = "x"\nname = "B2"')
+    await world.look()
+    await world.look()
+    assert await world.agents() == {"x": ("B2", 3), "y": ("A2", 2)}
+    world.write("c.toml", 'id = "x"\nname = "C"')
+    await world.look()
+    (world.where / "b.toml").unlink()
+    await world.look()
+    assert await world.agents() == {"x": ("C", 4), "y": ("A2", 2)}
+
+
+async def test_a_file_that_cannot_be_read_hides_no_other(world: World) -> None:
+    """Links that lead nowhere or round in a circle, and names that are no text, are faults of theirs alone."""
+    world.write("ann.toml", 'name = "Ann"')
+    (world.where / "b.toml").symlink_to("nowhere")
+    (world.where / "c.toml").symlink_to("c.toml")
+    (world.where / os.fsdecode(b"d\xff.toml")).write_text('name = "D"')
+    with pytest.raises(ConfigError) as error:
+        await world.files.load(again=False)
+    assert str(error.value).replace(f"{world.where}/", "") == (
+        "VOICE_AGENTS: b.toml: it cannot be read: No such file or directory; "
+        "c.toml: it cannot be read: Too many levels of symbolic links; d\ufffd.toml: its name is not UTF-8"
+    )
+    await world.files.load(again=True)
+    (world.where / "b.toml").unlink()
+    world.write("b.toml", 'name = "Bob"')
+    await world.look()
+    assert await world.agents() == {"ann": ("Ann", 1), "b": ("Bob", 1)}
 
 
 async def test_a_process_that_takes_another_s_place_starts_over_broken_files(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from gateway.chat import Chat, ChatError, Target
+from gateway.chat import Chat, ChatError, Target, read_lines
 from gateway.talk import Piece, Talk
 from tests.commands import environment
 from tests.scripted import Line, scripted
@@ -128,7 +128,8 @@ async def test_it_gives_up_after_its_tries() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "hint"), [(401, "--key or VOICE_API_KEY"), (403, "because of 403"), (404, "named 'demo'"), (503, "503")]
+    ("status", "hint"),
+    [(401, "--key or VOICE_API_KEY"), (403, "because of 403"), (404, "give another with --agent"), (503, "503")],
 )
 async def test_a_refused_call_says_why(status: int, hint: str) -> None:
     """The status, the gateway's reason and what to do about it."""
@@ -192,6 +193,13 @@ async def test_through_pipes_it_prints_plain_text() -> None:
         out, _ = await process.communicate("grüezi\nbye".encode())
     assert process.returncode == 0
     assert out.decode() == "You said grüezi\nYou said bye\n- call ended: client\n"
+
+
+def test_input_that_comes_after_the_call_is_not_missed() -> None:
+    """The thread that reads it ends in silence, though the loop it feeds is closed."""
+    (loop := asyncio.new_event_loop()).close()
+    with open(__file__, "rb") as file:
+        read_lines(file.fileno(), loop, Person("http://127.0.0.1:1").chat)
 
 
 class Terminal:

@@ -1,8 +1,26 @@
 """Settings that are more than a word or a number."""
 
+from typing import Any
+
 import pytest
 
-from voice_agent.config import ConfigError, read_settings
+from voice_agent.config import ConfigError, Settings, read_settings
+
+
+@pytest.mark.parametrize(
+    ("given", "model"),
+    [
+        ({}, "simulated"),
+        ({"openai_api_key": "", "anthropic_api_key": ""}, "simulated"),
+        ({"anthropic_api_key": "k"}, "anthropic/claude-haiku-4-5"),
+        ({"anthropic_api_key": "k", "openai_api_key": "k"}, "openai/gpt-6-luna"),
+        ({"anthropic_api_key": "k", "model": "simulated"}, "simulated"),
+    ],
+)
+def test_the_default_model_is_of_who_has_a_key(given: dict[str, str], model: str) -> None:
+    """OpenAI first; what is named stands over all keys."""
+    unset: dict[str, Any] = {"openai_api_key": None, "anthropic_api_key": None, "model": None}
+    assert Settings(**{**unset, **given}).default_model == model
 
 
 def test_allowed_hosts_are_listed_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:

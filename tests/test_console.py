@@ -52,7 +52,7 @@ async def test_a_person_types_reads_along_and_interrupts(tmp_path: Path) -> None
         await web.shows("interrupted")
         assert await web.text(".user") == ["what time is it"]
         assert await web.text(".utterance") == ["Let me look."]
-        assert await web.text(".tool") == ['get_time {"zone":"UTC"}', "get_time: ok, 12 ms"]
+        assert await web.text(".tool") == ['get_time {"zone":"UTC"}', "get_time: ok, 12\u00a0ms"]
         assert await web.text(".reply") == ["It is 👩‍🚀 five past"]
         assert await web.text(".ending") == ["interrupted · first words 12\u00a0ms · total 30\u00a0ms"]
         assert await web.value("document.getElementById('interrupt').disabled") is True
@@ -168,6 +168,26 @@ async def test_a_refused_call_is_told_in_words(tmp_path: Path) -> None:
         await web.until("document.querySelector('.note.error')")
         assert await web.text("#call") == ["Call"]
         assert await web.text("#state") == ["not connected"]
+
+
+@pytest.mark.browser
+async def test_a_token_is_asked_for_where_one_is_needed(tmp_path: Path) -> None:
+    """Its field is not in the way of those who need none."""
+
+    async def script(line: Line) -> None:
+        raise AssertionError("nobody gets in")
+
+    answers: dict[str, Any] = {"/readyz": {}, "/v1/agents/demo": None}
+    async with (
+        scripted(script, lambda _: 403, page=read_page(), answers=answers) as url,
+        browsing(url, tmp_path) as web,
+    ):
+        await web.until("document.querySelector('.note.error')")
+        assert await web.text(".note.error") == ["the client token is for another agent"]
+        assert await web.value("document.getElementById('token-field').hidden") is False
+    async with scripted(script, lambda _: 503, page=read_page()) as url, browsing(url, tmp_path / "b") as web:
+        await web.until("document.querySelector('.note.error')")
+        assert await web.value("document.getElementById('token-field').hidden") is True
 
 
 def block(label: str, value: str, version: int = 0, **fields: Any) -> dict[str, Any]:

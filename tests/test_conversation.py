@@ -8,7 +8,7 @@ import pytest
 
 from tests.calls import OWNER, PAIR, SlowStore
 from tests.virtual_time import VirtualClock, run
-from voice_agent.conversation import Conversations
+from voice_agent.conversations import Conversations
 from voice_agent.messages import Message, TurnRecord
 from voice_agent.store.base import BlockValue, StoreDown, TurnRef
 from voice_agent.store.recorder import Recorder

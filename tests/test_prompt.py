@@ -29,6 +29,22 @@ def test_every_tool_that_speaks_asks_for_its_utterance_first() -> None:
     assert UTTERANCE_FIELD not in loud.schema.parameters["properties"]
 
 
+def test_no_tool_asks_for_an_utterance_where_nobody_listens() -> None:
+    """Each keeps its schema as it is, and the rest of the prompt is the same."""
+    agent, tools = Agent(id="a", name="A", system="S."), {"loud": spec("loud"), "quiet": spec("quiet", say=False)}
+    silent = build_prompt(agent, "m", tools, (), speaks=False)
+    assert silent.tools == tuple(spec.schema for spec in tools.values())
+    assert msgspec.structs.replace(build_prompt(agent, "m", tools, ()), tools=silent.tools) == silent
+
+
+def test_every_request_asks_for_the_format() -> None:
+    """Of each step, as the prompt has it; none where there is none."""
+    schema = {"type": "object"}
+    prompt = build_prompt(Agent(id="a", name="A"), "m", {}, ())
+    formatted = msgspec.structs.replace(prompt, response_format=schema)
+    assert [each.request((), (), "auto").response_format for each in (prompt, formatted)] == [None, schema]
+
+
 def test_a_tool_can_word_its_own_hint() -> None:
     """What to say depends on what it does."""
     hinted = build_prompt(Agent(id="a", name="A"), "m", {"x": spec("x", utterance_hint="Say goodbye.")}, ()).tools[0]

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from tests.api.world import HandClock
 from tests.store.turns import LEASE_MS, OWNER, PAIR, opened, record, ref, said
 from tests.turns import check_valid_for_providers, setup
-from voice_agent.conversation import Conversation, Conversations, Tail
+from voice_agent.conversation import Conversation, Tail
+from voice_agent.conversations import Conversations
 from voice_agent.messages import Message, ToolCall, TurnRecord
 from voice_agent.recovery import close_orphan, close_orphans
 from voice_agent.store.base import Fenced, Owner, Pair, Snapshot, StoreDown, TurnRef
@@ -69,6 +70,20 @@ def test_finished_steps_count_as_spoken() -> None:
     assert [message.role for message in closed.messages] == ["user", "assistant", "tool", "assistant"]
     assert closed.messages[1].tool_calls == (CALL,)
     assert [message.interrupted for message in closed.messages] == [False, False, False, True]
+
+
+def test_a_call_without_a_result_gets_one_that_says_what_is_not_known() -> None:
+    """In its place among the others: a turn that was suspended died after its calls had been answered."""
+    turn = opened(ref("t1"))
+    calls = tuple(replace(CALL, id=f"call_{number}") for number in (0, 1, 2))
+    step = (Message("assistant", "", 2.0, tool_calls=calls), Message("tool", "noon", 2.5, tool_call_id="call_1"))
+    closed = close_orphan(replace(turn, messages=(*turn.messages, *STEP, *step)), AT)
+    check_valid_for_providers(closed.messages)
+    lost = "Interrupted: the process died before it ended; it may have taken effect."
+    assert [(message.text, message.failed, message.refused, message.at) for message in closed.messages[4:-1]] == [
+        (lost, True, False, AT), ("noon", False, False, 2.5), (lost, True, False, AT),
+    ]  # fmt: skip
+    assert closed.messages[-1].interrupted
 
 
 async def test_a_process_that_starts_in_the_slot_closes_what_the_last_one_left() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.models import Unseen
 from tests.turns import FINISHED, ScriptedModel, call, setup
 from tests.virtual_time import VirtualClock, run
 from voice_agent import events as ev
@@ -100,6 +101,22 @@ def test_a_runner_that_raises_is_a_tool_error(caplog: pytest.LogCaptureFixture) 
     assert [event.status for event in listener.events if isinstance(event, ev.ToolFinished)] == ["error"]
 
 
+def test_a_tool_that_cancels_itself_has_a_result() -> None:
+    """As every call has; the turn goes on."""
+
+    class Cancelling(Tools):
+        async def run(self, call: ev.RunTool) -> ev.ToolReturned:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            return await super().run(call)
+
+    listener = Listener()
+    play(ScriptedModel([call(0, "look"), FINISHED], [ev.TextDelta("So."), FINISHED]), Cancelling(), listener)
+    assert (listener.ended.reason, listener.ended.generated) == ("end_turn", "So.")
+    assert [event.status for event in listener.events if isinstance(event, ev.ToolFinished)] == ["error"]
+
+
 @pytest.mark.parametrize("kind", [ev.TurnStarted, ev.Spoke, ev.ToolCalled, ev.TurnSpoken])
 def test_a_fault_of_our_own_ends_the_turn_and_not_the_session(kind: type, caplog: pytest.LogCaptureFixture) -> None:
     """Exactly one end, whatever it was that failed."""
@@ -152,12 +169,10 @@ def test_events_before_the_beginning_wait_for_it() -> None:
 def test_a_turn_that_is_cancelled_from_outside_looks_at_nothing_more() -> None:
     """What arrives in the same round as the cancellation neither starts a tool nor tells of an end."""
 
-    class Talking:
+    class Talking(Unseen):
         async def reply(self, request: ModelRequest, emit: Callable[[ev.ModelEvent], None]) -> None:
             self.emit = emit
             await asyncio.get_running_loop().create_future()
-
-        async def warm(self) -> None: ...
 
     async def scene() -> list[Any]:
         listener, talking = Listener(), Talking()

@@ -1,46 +1,9 @@
 """What the terminal client prints and sends, event by event."""
 
-from typing import Any
-
 import pytest
 
-from gateway.talk import Piece, Talk, Todo, printable
-
-READY = {"type": "session.ready", "resume_token": "r-1", "resumed": False}
-
-
-class Call:
-    """A Talk with events numbered as the gateway numbers them, and everything it printed and sent."""
-
-    def __init__(self, *, person: bool = True) -> None:
-        self.talk = Talk("t", person=person)
-        self.printed = ""
-        self.sent: list[dict[str, Any]] = []
-        self._seq = 0
-
-    def take(self, todo: Todo) -> Todo:
-        self.printed += "".join(piece.text for piece in todo.pieces)
-        self.sent += todo.frames
-        return todo
-
-    def event(self, what: str, /, **fields: Any) -> Todo:
-        self._seq += 1
-        return self.take(self.talk.event({"type": what, "seq": self._seq, **fields}))
-
-    def over(self) -> bool:
-        return self.talk.done
-
-    def ready(self) -> None:
-        self.take(self.talk.event(READY))
-
-    def line(self, text: str) -> None:
-        self.take(self.talk.line(text))
-
-    def say(self, text: str, turn: str = "t-1", kind: str = "reply") -> Todo:
-        return self.event("speech.delta", turn_id=turn, text=text, kind=kind)
-
-    def end(self, turn: str = "t-1", reason: str = "end_turn", heard: str = "", generated: str = "") -> Todo:
-        return self.event("turn.ended", turn_id=turn, reason=reason, heard=heard, generated=generated)
+from gateway.talk import Piece, printable
+from tests.talks import READY, Call
 
 
 def test_a_turn_as_a_person_sees_it() -> None:
@@ -92,16 +55,19 @@ def test_new_memory_is_told_and_the_prompt_comes_back() -> None:
     assert call.printed == "you> \n- memory updated: human, summary\nyou> \n- memory updated\nyou> "
 
 
-def test_new_memory_in_the_middle_of_a_reply_leaves_the_prompt_alone() -> None:
-    """The reply goes on in a line of its own."""
+def test_new_memory_in_the_middle_of_a_reply_is_told_behind_it() -> None:
+    """No sentence is broken for it, and what changes twice is told once."""
     call = Call()
     call.ready()
     call.line("hello")
     call.event("turn.started", turn_id="t-1", revision=0)
     call.say("Hello")
     call.event("memory.updated", version=3, labels=["human"], lag_ms=12.5)
-    call.say("again.")
-    assert call.printed == "you> Hello\n- memory updated: human\nagain."
+    call.event("memory.updated", version=4, labels=["summary", "human"], lag_ms=12.5)
+    call.say(" again.")
+    call.event("turn.spoken", turn_id="t-1")
+    call.end()
+    assert call.printed == "you> Hello again.\n- memory updated: human, summary\nyou> "
 
 
 def test_ctrl_c_interrupts_with_the_characters_displayed_then_leaves() -> None:

@@ -150,8 +150,10 @@ def test_no_arguments_at_all_are_an_empty_object() -> None:
 def test_a_repeated_call_is_refused_where_the_tool_says_so() -> None:
     """In the same reply as well as in a later step."""
     bench = Bench(Turn(setup()))
-    bench.feed(call(0, "once", '{"a":1}'), call(1, "once", '{"a": 1}'), call(2, "once", '{"a":2}'), FINISHED)
-    assert [effect.arguments for effect in bench.of(ev.RunTool)] == [{"a": 1}, {"a": 2}]
+    bench.feed(
+        call(0, "once", '{"a":1,"b":0}'), call(1, "once", '{"b": 0, "a": 1}'), call(2, "once", '{"a":2}'), FINISHED
+    )
+    assert [effect.arguments for effect in bench.of(ev.RunTool)] == [{"a": 1, "b": 0}, {"a": 2}]
     bench.feed(ev.ToolReturned("call_x_0", "ok"), ev.ToolReturned("call_x_2", "ok"))
     bench.feed(call(0, "once", '{"a":2}'), FINISHED)
     assert len(bench.of(ev.RunTool)) == 2

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tests.models import Unseen
 from voice_agent import events as ev
 from voice_agent.agent import ToolSpec
 from voice_agent.messages import Message, ModelRequest, ToolSchema, Usage
@@ -100,7 +101,7 @@ class Bench:
         return [effect.call_id for effect in self.of(ev.RunTool) if effect.call_id not in finished]
 
 
-class ScriptedModel:
+class ScriptedModel(Unseen):
     """A model that answers its n-th request with the n-th script: events, and pauses in seconds."""
 
     def __init__(self, *replies: list[ev.ModelEvent | float]) -> None:
@@ -120,9 +121,6 @@ class ScriptedModel:
         except asyncio.CancelledError:
             self.closed += 1
             raise
-
-    async def warm(self) -> None:
-        """Nothing to warm."""
 
 
 def check_valid_for_providers(messages: tuple[Message, ...]) -> None:

@@ -1,6 +1,7 @@
 """What an agent is: its definition, validated whole, and what the loop must know of each of its tools."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -33,6 +34,8 @@ from voice_agent.tool_definitions import (
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 USER_PATTERN = r"^[^\x00-\x1f\x7f]{1,200}$"
 DEFAULT_USER = "default"
+MOST_TOOLS = 200
+MISSING = "this field is required"
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 User = Annotated[str, StringConstraints(pattern=USER_PATTERN)]
 DEFAULT_BLOCKS = (
@@ -120,12 +123,14 @@ class Agent(_Strict):
         default=None, ge=256, description="tokens that the model takes; unset: as far as its provider tells"
     )
     max_steps: int = Field(default=10, ge=1, le=50, description="model calls in one turn")
-    tools: tuple[Entry, ...] = Field(default=(), description="names of tools known to the gateway, or tools it brings")
+    tools: tuple[Entry, ...] = Field(
+        default=(), max_length=MOST_TOOLS, description="names of tools known to the gateway, or tools it brings"
+    )
     tool_rules: ToolRules = Field(default=(), description="which of the tools may be called when")
     secrets: dict[SecretName, SecretValue] = Field(
         default={}, max_length=100, description=f"given to its tools, shown as {MASK}; {MASK} in a change keeps a value"
     )
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[Block, ...] = Field(default=(), max_length=100)
     greeting: str | None = Field(default=None, min_length=1, description="said when a call begins")
     voice: Voice = Voice()
     buffer: BufferBounds = BufferBounds()
@@ -155,7 +160,7 @@ class Agent(_Strict):
     @classmethod
     def _has_no_doubles(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         names = [item.label if isinstance(item, Block) else tool_name(item) for item in value]
-        doubles = sorted({name for name in names if names.count(name) > 1})
+        doubles = sorted(name for name, count in Counter(names).items() if count > 1)
         if doubles:
             raise ValueError(f"named twice: {', '.join(doubles)}")
         return value
@@ -169,16 +174,8 @@ class Agent(_Strict):
         )
         return defaults + tuple(given.values())
 
-    def tool_names(self) -> tuple[str, ...]:
-        """The names of all its tools, in order."""
-        return tuple(tool_name(entry) for entry in self.tools)
-
-    def named_tools(self) -> tuple[str, ...]:
-        """The names of those that the gateway knows."""
-        return tuple(entry for entry in self.tools if isinstance(entry, str))
-
     def brought_tools(self) -> tuple[WebhookTool | ClientTool, ...]:
-        """Those that it brings along."""
+        """The tools that it brings along."""
         return tuple(entry for entry in self.tools if not isinstance(entry, str))
 
     def secret_values(self) -> dict[str, str]:
@@ -248,7 +245,7 @@ class InvalidAgentError(Exception):
 
 def faults_of(errors: Iterable[ErrorDetails]) -> tuple[Fault, ...]:
     """Pydantic's errors as faults, in pydantic's order, without the values that caused them."""
-    plain = {"missing": "this field is required", "extra_forbidden": "there is no such field"}
+    plain = {"missing": MISSING, "extra_forbidden": "there is no such field"}
     return tuple(
         Fault(
             "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in error["loc"]),

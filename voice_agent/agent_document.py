@@ -7,12 +7,12 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from voice_agent.agent import Agent, Fault, InvalidAgentError, ToolSpec, faults_of
+from voice_agent.agent import MISSING, MOST_TOOLS, Agent, Fault, InvalidAgentError, ToolSpec, faults_of
 from voice_agent.overflow import tokens_in
 from voice_agent.rules.document import faults_in, untagged
 from voice_agent.tool_definitions import MASK, ClientTool, Entry, WebhookTool, tool_name
 from voice_agent.tools.defined import faults_of_webhook, spec_of
-from voice_agent.tools.schema import SchemaError
+from voice_agent.tools.schema import MOST_PATTERNS, SchemaError, patterns_in
 
 _ENTRY = TypeAdapter[str | WebhookTool | ClientTool](Entry)
 
@@ -43,14 +43,10 @@ def validate_agent(
     faults += tuple(found)
     faults += _tool_faults(document.get("tools"), tools, serves)
     faults += _rule_faults(document, {**tools, **brought})
-    if not any(fault.path == "/model" for fault in faults):
-        reason = check_model(document.get("model") or default_model)
-        faults += (Fault("/model", reason),) if reason else ()
-    if agent is not None:
-        faults += size_faults(agent, agent.context_window)
-    if agent is not None and agent.sleeptime.model:
-        reason = check_model(agent.sleeptime.model)
-        faults += (Fault("/sleeptime/model", reason),) if reason else ()
+    faults += _size_faults(document.get("system"), document.get("context_window"))
+    for path, model in _models(document, default_model):
+        reason = None if any(fault.path == path for fault in faults) else check_model(model)
+        faults += (Fault(path, reason),) if reason else ()
     if agent is None or faults:
         raise InvalidAgentError(faults)
     return agent
@@ -58,10 +54,7 @@ def validate_agent(
 
 def size_faults(agent: Agent, window: int | None) -> tuple[Fault, ...]:
     """What is wrong with a system text that leaves no room for what is said; `window`: tokens that the model takes."""
-    size = tokens_in(agent.system)
-    if window is None or size < window:
-        return ()
-    return (Fault("/system", f"the text has about {size} tokens, the model takes {window} with all that is said"),)
+    return _size_faults(agent.system, window)
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -86,12 +79,27 @@ def change_document(stored: dict[str, Any], patch: dict[str, Any]) -> dict[str, 
     return {**merged, "secrets": {n: kept.get(n, v) if v == MASK else v for n, v in secrets.items()}}
 
 
+def _size_faults(system: Any, window: Any) -> tuple[Fault, ...]:
+    if not isinstance(system, str) or not isinstance(window, int) or (size := tokens_in(system)) < window:
+        return ()
+    return (Fault("/system", f"the text has about {size} tokens, the model takes {window} with all that is said"),)
+
+
+def _models(document: Mapping[str, Any], default: str) -> Iterator[tuple[str, str]]:
+    """The models that the document asks for, each after its JSON pointer."""
+    sleeptime = document.get("sleeptime")
+    idle = sleeptime.get("model") if isinstance(sleeptime, dict) else None
+    asked = (("/model", document.get("model") or default), ("/sleeptime/model", idle))
+    yield from ((path, model) for path, model in asked if isinstance(model, str))
+
+
 def _brought_tools(
     document: Mapping[str, Any], check_url: Callable[[str], str | None]
 ) -> tuple[dict[str, ToolSpec], list[Fault]]:
     """The tools that the document brings along, as far as they can be read, and what is wrong with them."""
     specs: dict[str, ToolSpec] = {}
     faults: list[Fault] = []
+    patterns = 0
     given = document.get("secrets")
     secrets = given if isinstance(given, dict) else {}
     for path, entry in _entries(document.get("tools")):
@@ -100,6 +108,10 @@ def _brought_tools(
         except ValidationError:
             continue
         if isinstance(tool, str):
+            continue
+        patterns += patterns_in(tool.parameters)
+        if patterns > MOST_PATTERNS:
+            faults.append(Fault(f"{path}/parameters", f"the agent's tools have more than {MOST_PATTERNS} patterns"))
             continue
         try:
             specs[tool.name] = spec_of(tool)
@@ -127,11 +139,17 @@ def _tool_faults(named: Any, known: Mapping[str, ToolSpec], serves: Callable[[st
 
 def _rule_faults(document: Mapping[str, Any], known: Mapping[str, ToolSpec]) -> tuple[Fault, ...]:
     checks, exits = {name: spec.check for name, spec in known.items()}, [n for n, s in known.items() if s.exits]
-    rules = document.get("tool_rules", ())
-    names = [tool_name(entry) for _, entry in _entries(document.get("tools"))]
-    whole = tuple(name[:-1] for name in names if isinstance(name, str) and name.endswith("__*"))
+    rules, tools = document.get("tool_rules", ()), document.get("tools", ())
+    if not _is_listed(tools):
+        return ()
+    given = (tool_name(entry) for entry in tools)
+    names = [name for name in given if isinstance(name, str)]
+    whole = tuple(name[:-1] for name in names if name.endswith("__*"))
     # What a server offers may not be known yet, and may change.
-    names += [name for name in dict.fromkeys(_named_in(rules)) if whole and name.startswith(whole)]
+    theirs = [name for name in dict.fromkeys(_named_in(rules)) if whole and name.startswith(whole)]
+    if len(theirs) > MOST_TOOLS:
+        return (Fault("/tool_rules", f"they name more than {MOST_TOOLS} tools of servers"),)
+    names += theirs
     found = faults_in(rules, names, checks, exits)
     return tuple(Fault(f"/tool_rules{path}", message) for path, message in found)
 
@@ -145,9 +163,13 @@ def _named_in(rules: Any) -> Iterator[str]:
 
 
 def _entries(tools: Any) -> Iterator[tuple[str, Any]]:
-    """The entries of a document's `tools`, each after its JSON pointer; none if that is no list."""
-    for index, entry in enumerate(tools if isinstance(tools, list | tuple) else ()):
+    """The entries of a document's `tools`, each after its JSON pointer; none if that is no list, or too long a one."""
+    for index, entry in enumerate(tools if _is_listed(tools) else ()):
         yield f"/tools/{index}", entry
+
+
+def _is_listed(tools: Any) -> bool:
+    return isinstance(tools, list | tuple) and len(tools) <= MOST_TOOLS
 
 
 def _in_place(error: ErrorDetails) -> ErrorDetails:
@@ -159,6 +181,6 @@ def _in_place(error: ErrorDetails) -> ErrorDetails:
         return untagged(error)
     if error["type"] == "union_tag_invalid":
         missing = error.get("ctx", {}).get("tag") == "None"
-        message = "this field is required" if missing else "there is no such type of tool; there are webhook and client"
+        message = MISSING if missing else "there is no such type of tool; there are webhook and client"
         return {**error, "loc": (*path, "type"), "msg": message}
     return {**error, "loc": (*path[:2], *path[3:])}

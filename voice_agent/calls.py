@@ -15,10 +15,13 @@ from voice_agent.events import (
     ToolCalled,
     ToolFinished,
     ToolReturned,
+    ToolStatus,
 )
-from voice_agent.prompt import UTTERANCE_FIELD
+from voice_agent.messages import Message, ToolCall
+from voice_agent.prompt import UTTERANCE_FIELD, provider_arguments
 from voice_agent.utterance import ArgumentScanner
 
+_MALFORMED = "malformed_arguments"
 _BECAUSE: dict[EndReason, str] = {
     "interrupted": "the caller interrupted",
     "cancelled": "the call ended",
@@ -30,11 +33,15 @@ _BECAUSE: dict[EndReason, str] = {
 
 
 class CallState(Enum):
-    """A call is read, then a person may be asked, then it runs, then it is done; a refused one skips the running."""
+    """A call is read, then a person may be asked, then it runs, here or at the client (AWAITED), then it is done.
+
+    A refused one skips the running.
+    """
 
     READING = auto()
     ASKED = auto()
     RUNNING = auto()
+    AWAITED = auto()
     DONE = auto()
 
 
@@ -67,35 +74,50 @@ class Call:
             self.read = True
             self.arguments = {} if not self.scanner.text.strip() else self.scanner.arguments()
 
+    def recall(
+        self, made: ToolCall, result: Message | None, waits_for: Literal["decision", "result"] | None, now: float
+    ) -> None:
+        """Stand where the history says that it stood: done with `result`, pending since `now`, or not admitted yet."""
+        self.feed(_as_written(made))
+        self.close()
+        if result is not None:
+            status: ToolStatus = "denied" if result.denied else "error" if result.failed else "ok"
+            self.state, self.ran = CallState.DONE, not result.refused
+            self.result = ToolReturned(self.id, result.text, status)
+        elif waits_for is not None:
+            self.started_at, self.ran = now, waits_for == "result"
+            self.state = CallState.AWAITED if self.ran else CallState.ASKED
+
     @property
     def running(self) -> bool:
+        """Whether it runs here."""
         return self.state is CallState.RUNNING
+
+    @property
+    def started(self) -> bool:
+        """Whether it runs, here or at the client."""
+        return self.state in (CallState.RUNNING, CallState.AWAITED)
 
     @property
     def under_way(self) -> bool:
         """Whether it was admitted and has no result yet: it runs, or a person is asked about it."""
-        return self.running or self.state is CallState.ASKED
+        return self.started or self.state is CallState.ASKED
 
     @property
     def succeeded(self) -> bool:
         return self.result is not None and self.result.status == "ok"
 
     @property
-    def by_client(self) -> bool:
-        """Whether the connected client runs it."""
-        return self.spec is not None and self.spec.client_timeout_s is not None
-
-    @property
     def pending(self) -> Literal["decision", "result"] | None:
         """What of the client's it waits for."""
         if self.state is CallState.ASKED:
             return "decision"
-        return "result" if self.running and self.by_client else None
+        return "result" if self.state is CallState.AWAITED else None
 
     @property
     def due(self) -> float | None:
         """When the client has taken too long with it."""
-        if not self.running or self.spec is None or self.spec.client_timeout_s is None:
+        if self.state is not CallState.AWAITED or self.spec is None or self.spec.client_timeout_s is None:
             return None
         return self.started_at + self.spec.client_timeout_s
 
@@ -108,7 +130,8 @@ class Call:
         """Run it, here or at the client."""
         self.state, self.started_at, self.ran = CallState.RUNNING, now, True
         arguments = self.arguments or {}
-        if self.by_client:
+        if self.spec is not None and self.spec.client_timeout_s is not None:
+            self.state = CallState.AWAITED
             return [ClientToolNeeded(turn_id, self.id, self.name, arguments)]
         return [ToolCalled(turn_id, self.id, self.name, arguments), RunTool(self.id, self.name, arguments)]
 
@@ -118,7 +141,7 @@ class Call:
         """What follows from an outcome or a decision; nothing from one that nobody waits for any more."""
         match answer:
             case ToolReturned():
-                return [self.finish(turn_id, answer, now)] if self.running else []
+                return [self.finish(turn_id, answer, now)] if self.started else []
             case ApprovalGiven(approved=True):
                 return [*self.start(turn_id, now)] if self.state is CallState.ASKED else []
             case ApprovalGiven(reason=reason):
@@ -129,7 +152,7 @@ class Call:
 
     def finish(self, turn_id: str, result: ToolReturned, now: float) -> ToolFinished:
         """This is its result."""
-        took = (now - self.started_at) * 1000 if self.running else 0.0
+        took = (now - self.started_at) * 1000 if self.started else 0.0
         self.state, self.result = CallState.DONE, result
         return ToolFinished(turn_id, self.id, self.name, result.status, round(took, 3))
 
@@ -138,7 +161,7 @@ class Call:
         because = _BECAUSE.get(reason, "the turn ended")
         if self.state is CallState.ASKED:
             text = f"Not run: {because} before a person had decided."
-        elif not self.running:
+        elif not self.started:
             text = f"Not run: {because} first."
         elif self.outlives(reason):
             text = f"Still running: {because} before it finished. Its outcome will follow."
@@ -149,12 +172,24 @@ class Call:
         return ToolReturned(self.id, text, "cancelled")
 
     def outlives(self, reason: EndReason) -> bool:
-        """Writes run to their end when the caller cuts in, but for those that the client runs."""
-        cut = reason in ("interrupted", "cancelled") and not self.by_client
+        """Writes that run here run to their end when the caller cuts in."""
+        cut = reason in ("interrupted", "cancelled")
         return cut and self.running and self.spec is not None and self.spec.on_interrupt == "finish"
 
     @property
     def canonical(self) -> str:
         """The arguments as the history keeps them."""
-        known = {"malformed_arguments": self.scanner.text} if self.arguments is None else self.arguments
+        known = {_MALFORMED: self.scanner.text} if self.arguments is None else self.arguments
         return msgspec.json.encode(known).decode()
+
+
+def _as_written(made: ToolCall) -> str:
+    """The text that a call of the history was read from, or one that reads as the same."""
+    known: dict[str, Any] = msgspec.json.decode(made.arguments)
+    raw = known.get(_MALFORMED) if len(known) == 1 else None
+    if isinstance(raw, str) and raw.strip():
+        scanner = ArgumentScanner(UTTERANCE_FIELD)
+        scanner.feed(raw)
+        if scanner.arguments() is None:
+            return raw
+    return provider_arguments(msgspec.structs.replace(made, heard=None))

@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     max_frame_bytes: int = Field(default=262_144, ge=1024)
     max_text_chars: int = Field(default=16_000, ge=1)
     max_frames_per_s: float = Field(default=50, gt=0)
+    run_days: float = Field(default=7, gt=0)
+    trace: bool = False
     sleeptime_jobs: int = Field(default=16, ge=1, le=1000)
     sleeptime_deliveries: int = Field(default=5, ge=1, le=16)
     sleeptime_lease_ms: int = Field(default=10_000, ge=100)
@@ -88,8 +90,13 @@ class Settings(BaseSettings):
 
     @property
     def default_model(self) -> str:
-        """What an agent without a model speaks with: OpenAI as soon as there is a key, else the simulated model."""
-        return self.model or ("openai/gpt-6-luna" if self.openai_api_key else "simulated")
+        """The model of agents that name none: OpenAI's or Anthropic's if there is a key, else the simulated one."""
+        if self.model:
+            return self.model
+        if self.openai_api_key:
+            return "openai/gpt-6-luna"
+        # Their newer ones think unless they are told not to: silence, to a caller.
+        return "anthropic/claude-haiku-4-5" if self.anthropic_api_key else "simulated"
 
     @property
     def data_dir(self) -> Path:

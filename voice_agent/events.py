@@ -5,6 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from voice_agent.messages import Latency, Message, ModelRequest, Opaque, Usage
+from voice_agent.suspension import Suspension
 
 SpeechKind = Literal["reply", "utterance", "filler", "greeting", "say", "notice"]
 ToolStatus = Literal["ok", "error", "timeout", "cancelled", "denied"]
@@ -224,7 +225,8 @@ class TurnSpoken(msgspec.Struct, frozen=True):
 class TurnEnded(msgspec.Struct, frozen=True):
     """The turn is over, exactly once, with a history that any provider accepts.
 
-    `leaves`: the agent leaves the call once its words were heard.
+    `leaves`: the agent leaves the call once its words were heard. `suspension` is set exactly when the reason is
+    `requires_approval`: the turn can go on, and its calls that wait have no result yet.
     """
 
     turn_id: str
@@ -235,6 +237,7 @@ class TurnEnded(msgspec.Struct, frozen=True):
     usage: Usage
     latency: Latency
     leaves: Leaving | None = None
+    suspension: Suspension | None = None
 
 
 class TurnHeard(msgspec.Struct, frozen=True):

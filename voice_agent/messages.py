@@ -78,7 +78,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     """One request to a model, in no provider's shape.
 
     `history` is settled and only ever grows at its end; `turn` is the live turn so far, whose opaque parts are
-    replayed. Fields that are None are not sent.
+    replayed. Fields that are None are not sent. `response_format` is a JSON Schema of type object, which the reply's
+    text is to fit.
     """
 
     model: str
@@ -90,6 +91,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     temperature: float | None = None
     reasoning: str | None = None
     max_output_tokens: int | None = None
+    response_format: dict[str, Any] | None = None
 
 
 class Usage(msgspec.Struct, frozen=True):

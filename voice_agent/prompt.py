@@ -1,6 +1,7 @@
 """What a model is shown: a stable system text, tools that ask for an utterance, and settled history as it was heard."""
 
 import re
+from typing import Any
 
 import msgspec
 
@@ -25,6 +26,7 @@ class Prompt(msgspec.Struct, frozen=True):
     temperature: float | None = None
     reasoning: str | None = None
     max_output_tokens: int | None = None
+    response_format: dict[str, Any] | None = None
 
     def request(self, history: tuple[Message, ...], turn: tuple[Message, ...], choice: ToolChoice) -> ModelRequest:
         """The request for the next step. Tools stay listed when none may be called: prefix caches live on it."""
@@ -38,15 +40,21 @@ class Prompt(msgspec.Struct, frozen=True):
             temperature=self.temperature,
             reasoning=self.reasoning,
             max_output_tokens=self.max_output_tokens,
+            response_format=self.response_format,
         )
 
 
-def build_prompt(agent: Agent, model: str, tools: dict[str, ToolSpec], blocks: tuple[Block, ...]) -> Prompt:
-    """The prompt of an agent that speaks with `model` (as its provider names it), offered `tools`, knowing `blocks`."""
+def build_prompt(
+    agent: Agent, model: str, tools: dict[str, ToolSpec], blocks: tuple[Block, ...], *, speaks: bool = True
+) -> Prompt:
+    """The prompt of an agent that answers with `model` (as its provider names it), offered `tools`, knowing `blocks`.
+
+    Where nobody listens (`speaks` is false), no tool asks for what to say while it runs.
+    """
     return Prompt(
         model=model,
         system=_system_text(agent.system, blocks),
-        tools=tuple(_offered(spec) for spec in tools.values()),
+        tools=tuple(_offered(spec) if speaks else spec.schema for spec in tools.values()),
         temperature=agent.temperature,
         reasoning=agent.reasoning,
         max_output_tokens=agent.max_output_tokens,

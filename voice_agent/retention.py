@@ -1,4 +1,4 @@
-"""What was said longer ago than its agent keeps things: it leaves log, window and search, looked for by the hour."""
+"""What was said longer ago than its agent keeps it: it leaves log, window, search and runs, looked for by the hour."""
 
 import asyncio
 import logging

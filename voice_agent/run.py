@@ -96,6 +96,7 @@ class _Driver:
         self._asked: ModelRequest | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
         self._kept: frozenset[str] = frozenset()
+        self._stopped: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._fires_at = inf
         self._forsaken = False
@@ -169,6 +170,7 @@ class _Driver:
             self._reply = self._asked = None
         for call_id, task in tuple(self._running.items()):
             if call_id not in keep and task is not asyncio.current_task():
+                self._stopped.add(call_id)
                 task.cancel()
 
     async def _converse(self, request: ModelRequest) -> None:
@@ -190,6 +192,13 @@ class _Driver:
         started = self._clock.now()
         try:
             outcome = await self._tools.run(call)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or self._forsaken or call.call_id in self._stopped:
+                raise
+            # Nobody stopped it but the tool itself, and its call is to have a result.
+            task.uncancel()
+            outcome = ev.ToolReturned(call.call_id, f"{call.name} cancelled itself.", "error")
         except Exception:
             log.exception("the tool runner raised for %s", call.name)
             outcome = ev.ToolReturned(call.call_id, f"{call.name} could not be run.", "error")

@@ -1,5 +1,6 @@
 """One reply of the model as it is read: its text, its calls and their results, and the messages they become."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -11,6 +12,7 @@ from voice_agent.events import EndReason, Leaving, ToolCallDelta, ToolFinished, 
 from voice_agent.messages import Message, Opaque, ToolCall, ToolChoice
 from voice_agent.rules.book import Rulebook
 from voice_agent.rules.past import Past, read_past
+from voice_agent.suspension import PendingCall
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -68,6 +70,13 @@ class Step:
             return
         placed = msgspec.structs.replace(piece, after_text=self._chars, after_calls=len(self.calls))
         self._opaque.append((placed, [piece.data]))
+
+    def resume(self, said: Message, calls: Sequence[Call]) -> None:
+        """Take up a reply that was read to its end before, with its calls as they stand."""
+        self.add_text(said.text)
+        self._opaque = [(part, [part.data]) for part in said.opaque]
+        self.calls = [*calls]
+        self._by_id = {call.id: call for call in calls}
 
     def call_at(self, delta: ToolCallDelta) -> Call | None:
         return self._by_index.get(delta.index)
@@ -190,9 +199,9 @@ class Step:
     def _was_called(self, call: Call) -> bool:
         refused = {message.tool_call_id for message in self._before if message.refused}
         calls = (past for message in self._before for past in message.tool_calls)
-        made = [(past.name, past.arguments) for past in calls if past.id not in refused]
-        made += [(past.name, past.canonical) for past in self.calls[: self.calls.index(call)] if past.ran]
-        return (call.name, call.canonical) in made
+        made = [(past.name, msgspec.json.decode(past.arguments)) for past in calls if past.id not in refused]
+        made += [(past.name, past.arguments) for past in self.calls[: self.calls.index(call)] if past.ran]
+        return (call.name, call.arguments) in made
 
     @property
     def exits(self) -> list[ToolSpec]:
@@ -220,9 +229,21 @@ class Step:
         return told, frozenset(kept)
 
     @property
+    def pending(self) -> tuple[PendingCall, ...]:
+        """The calls that wait for the client."""
+        return tuple(
+            PendingCall(call.id, call.name, call.arguments or {}, call.pending) for call in self.calls if call.pending
+        )
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call runs here."""
+        return any(call.running for call in self.calls)
+
+    @property
     def waits_for(self) -> str:
         """Whose time it is, as the latency names it, while calls are under way."""
-        running = next((call.name for call in self.calls if call.running and not call.by_client), None)
+        running = next((call.name for call in self.calls if call.running), None)
         if running is not None:
             return f"tool:{running}"
         return "client" if any(call.pending for call in self.calls) else "gateway"
@@ -232,9 +253,10 @@ class Step:
         return all(call.state is CallState.DONE for call in self.calls)
 
     def messages(self, at: float, spoken: dict[str, str]) -> tuple[Message, ...]:
-        """The assistant message and one result per call, in call order.
+        """The assistant message and the calls' results, in call order.
 
-        `spoken` gives what was said of each call's utterance; every call must have its result by now.
+        `spoken` gives what was said of each call's utterance. A call without a result, which only a step that is not
+        done has, gets none.
         """
         calls = tuple(
             ToolCall(

@@ -21,6 +21,7 @@ from pydantic import (
 MASK = "***"
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,48}$"
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_LONGEST_HEADER = 8000
 _PLACE = re.compile(r"\$\{([^}]*)\}")
 # What frames the request, or is ours to say.
 _OUR_HEADERS = frozenset({
@@ -32,6 +33,8 @@ _OUR_HEADERS = frozenset({
 def _given(secret: SecretStr) -> SecretStr:
     if secret.get_secret_value() == MASK:
         raise ValueError(f"{MASK} stands for a value that is not shown, and there is none to keep")
+    if "\0" in secret.get_secret_value():
+        raise ValueError("it holds a null character, which no environment can")
     return secret
 
 
@@ -58,6 +61,8 @@ def _header_values(headers: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"{name!r} is no header's name")
         if name.lower() in _OUR_HEADERS:
             raise ValueError(f"the header {name!r} is not to be set here")
+        if len(value) > _LONGEST_HEADER:
+            raise ValueError(f"the value of the header {name!r} is longer than {_LONGEST_HEADER} characters")
         if not is_header_value(value):
             raise ValueError(f"the value of the header {name!r} is not printable ASCII")
     return headers

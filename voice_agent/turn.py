@@ -8,9 +8,9 @@ from typing import assert_never
 
 from voice_agent import events as ev
 from voice_agent.calls import Call, CallState
-from voice_agent.heard import Slot
 from voice_agent.messages import Message, Opaque, ToolChoice, Usage
 from voice_agent.overflow import History
+from voice_agent.resumption import Resumed, fits, resumed_step
 from voice_agent.step import Standing, Step
 from voice_agent.turn_account import Account
 from voice_agent.turn_setup import TurnSetup
@@ -24,33 +24,36 @@ _NO_MORE = "Not run: no more tool calls are allowed in this turn. Answer with wh
 
 
 class Turn:
-    """See the module. `done` are the messages of steps finished before: a turn is rebuilt from them alone."""
+    """See the module. `done` are the messages of steps finished before: a turn is rebuilt from them alone.
 
-    def __init__(self, setup: TurnSetup, done: tuple[Message, ...] = ()) -> None:
+    One that was suspended within a step is rebuilt from what it is `resumed` with.
+    """
+
+    def __init__(self, setup: TurnSetup, done: tuple[Message, ...] = (), resumed: Resumed | None = None) -> None:
         self.setup = setup
         self.state = State.THINKING
         self._accepts = ACCEPTS[State.THINKING]
         self.revision = setup.revision
-        self._account = Account(setup, done)
+        self._account = Account(setup, done, resumed.suspension if resumed else None)
         self.history = History(setup.history)
         self.ledger, self._watch = self._account.ledger, self._account.watch
-        self._calls_made = sum(len(message.tool_calls) for message in done)
-        self._step = self._next_step()
+        self._resumed = resumed
+        self._step = resumed_step(resumed.suspension, setup) if resumed else self._next_step()
         self._heard_from_model = setup.received_at
-        self._touched = bool(done)
 
     # ---- what the driver calls ----
 
     def begin(self, now: float) -> list[Output]:
         """Start, or go on after a rebuild."""
         self._watch.lap("queue", now)
+        if self._resumed is not None:
+            return self._resume(self._resumed.answers, now)
         out: list[Output] = [] if self._account.done else [ev.TurnStarted(self.setup.turn_id, self.revision)]
         if self.setup.words is None:
             return out + self._call_model(now)
         text, kind = self.setup.words
         self._step.add_text(text)
-        out.append(self._say(text, kind, Slot(self._account.steps), now))
-        return [*out, ev.Flushed(self.setup.turn_id, kind), *self._end("end_turn", now)]
+        return [*out, *self._account.say_all(text, kind, now), *self._end("end_turn", now)]
 
     def handle(self, event: TurnInput, now: float) -> list[Output]:
         """Take an event. Late ones are dropped, ones that the state does not take raise IllegalEventError."""
@@ -73,7 +76,7 @@ class Turn:
             case ev.ModelFailed():
                 return self._on_failed(event, now)
             case ev.ToolReturned() | ev.ApprovalGiven():
-                return self._on_answer(event, now)
+                return [*self._on_answer(event, now), *self._hold(now)]
             case ev.UserSpoke():
                 return self._on_more_words(event, now)
             case ev.UserInterrupted():
@@ -95,11 +98,13 @@ class Turn:
     def deadline(self) -> float | None:
         """When `on_deadline` must be called, if nothing comes before."""
         stall = self._heard_from_model + self.setup.stall_s if self.state is _THINKING else None
-        return min((due for due in (stall, self._step.due) if due is not None), default=None)
+        client = None if self.setup.suspends else self._step.due
+        return min((due for due in (stall, client) if due is not None), default=None)
 
     def on_deadline(self, now: float) -> list[Output]:
         """The client has not answered in time, or the model has been silent for too long."""
-        out = [output for late in self._step.overdue(now) for output in self.handle(late, now)]
+        overdue = () if self.setup.suspends else self._step.overdue(now)
+        out = [output for late in overdue for output in self.handle(late, now)]
         if self.state is _THINKING and now >= self._heard_from_model + self.setup.stall_s:
             silent = f"the model sent nothing for {self.setup.stall_s:g} s"
             out += self.handle(ev.ModelFailed(silent, retryable=True), now)
@@ -115,7 +120,7 @@ class Turn:
     @property
     def untouched(self) -> bool:
         """Nothing was spoken and no tool started: a second final text can still be merged into this turn."""
-        return not self._touched and self.state is not State.ENDED
+        return not self._account.touched and self.state is not State.ENDED
 
     # ---- the model's reply ----
 
@@ -124,25 +129,18 @@ class Turn:
         if not text:
             return []
         self._step.add_text(text)
-        return [self._say(text, "reply", Slot(self._account.steps), now)]
+        return [self._account.say(text, "reply", now)]
 
     def _on_call_delta(self, delta: ev.ToolCallDelta, now: float) -> list[Output]:
         self._heard_from_model = now
         call = self._step.call_at(delta)
         if call is None:
             name = delta.name or ""
-            call_id = f"call_{self.setup.call_prefix}_{self._calls_made}"
+            call_id = f"call_{self.setup.call_prefix}_{self._account.calls}"
             call = self._step.open_call(delta, call_id, self.setup.tools.get(name))
-            self._calls_made += 1
-        out: list[Output] = []
-        said = call.feed(delta.json)
-        if said and self._step.may_speak(call):
-            self._step.speaker = call
-            out.append(self._say(said, "utterance", Slot(self._account.steps, call.id), now))
-        if self._step.speaker is call and call.scanner.utterance_done and not call.flushed:
-            call.flushed = True
-            out.append(ev.Flushed(self.setup.turn_id, "utterance"))
-        return out + (self._admit(now) if call.read else [])
+            self._account.calls += 1
+        said = self._account.utter(call, call.feed(delta.json), self._step, now)
+        return [*said, *self._admit(now)] if call.read else [*said]
 
     def _on_finished(self, event: ev.ModelFinished, now: float) -> list[Output]:
         self._enter(State.ACTING)
@@ -151,7 +149,7 @@ class Turn:
         self._step.close()
         if event.reason in CUT_SHORT:
             return self._end(CUT_SHORT[event.reason], now, notice=self._notice)
-        return self._admit(now) if self._step.calls else self._on_words_alone(now)
+        return [*self._admit(now), *self._hold(now)] if self._step.calls else self._on_words_alone(now)
 
     def _on_failed(self, event: ev.ModelFailed, now: float) -> list[Output]:
         """A request that was too long is made again with less of the past, as long as nothing has come of it."""
@@ -165,8 +163,8 @@ class Turn:
     def _on_words_alone(self, now: float) -> list[Output]:
         """A reply without a call ends the turn, but for one reminder where the rules demand a call."""
         owed = self._step.owed
-        if self._is_last_step or owed is None:
-            return self._end("max_steps" if self._is_last_step else "end_turn", now)
+        if self._account.in_last_step or owed is None:
+            return self._end("max_steps" if self._account.in_last_step else "end_turn", now)
         if self._step.reminded:
             return self._end_invalid(f"no valid call: the model answered in words where it must call {owed}", now)
         return self._go_on(self._keep_step(now, f"[An answer in words does not count here. Call {owed}.]"), now)
@@ -187,10 +185,10 @@ class Turn:
         return out
 
     def _start(self, call: Call, now: float) -> list[Output]:
-        fault = _NO_MORE if self._is_last_step else self._step.admit(call, self.setup.tools)
+        fault = _NO_MORE if self._account.in_last_step else self._step.admit(call, self.setup.tools)
         if fault is not None or call.arguments is None:
             return [call.finish(self.setup.turn_id, ev.ToolReturned(call.id, fault or "", "error"), now)]
-        self._touched = True
+        self._account.touched = True
         return [*self._step.start(call, self.setup.turn_id, now)]
 
     def _on_answer(self, event: ev.ToolReturned | ev.ApprovalGiven, now: float) -> list[Output]:
@@ -198,12 +196,28 @@ class Turn:
         out = call.take(self.setup.turn_id, event, now) if call is not None else []
         return [*out, *self._admit(now)] if out else []
 
+    def _resume(self, answers: tuple[ev.ToolReturned | ev.ApprovalGiven, ...], now: float) -> list[Output]:
+        """Go on in the step that was suspended: the answers are taken one by one, as a turn that waits takes them."""
+        self._enter(State.ACTING)
+        out: list[Output] = []
+        for answer in answers:
+            if fits(answer, self._step.find(answer.call_id)):
+                out += self._on_answer(answer, now)
+        return out + self._hold(now)
+
+    def _hold(self, now: float) -> list[Output]:
+        """End with calls pending if only the client can bring the step on, and nobody is there to wait for it."""
+        if not self.setup.suspends or self.state is not State.ACTING or self._step.busy:
+            return []
+        self._enter(State.ENDED)
+        return [ev.StopWork(), ev.TurnSpoken(self.setup.turn_id), self._account.suspend(self._step, now)]
+
     def standing(self, call_id: str) -> Standing | None:
         """How a call of this turn stands with the client; None if there is no such call."""
         return self._step.standing(call_id, self.setup.tools)
 
     def _finish_step(self, now: float) -> list[Output]:
-        step, last = self._step, self._is_last_step
+        step, last = self._step, self._account.in_last_step
         messages = self._keep_step(now)
         saved = ev.SaveStep(self._account.steps - 1, messages)
         if step.exits:
@@ -242,10 +256,7 @@ class Turn:
             self._keep_step(now)
         if notice:
             self._step.add_text(notice)
-            out += [
-                self._say(notice, "notice", Slot(self._account.steps), now),
-                ev.Flushed(self.setup.turn_id, "notice"),
-            ]
+            out += self._account.say_all(notice, "notice", now)
             self._keep_step(now)
         self._enter(State.ENDED)
         out += [ev.TurnSpoken(self.setup.turn_id), self._account.ended(why, leaves)]
@@ -270,25 +281,13 @@ class Turn:
             raise IllegalEventError(f"{self.state.name} does not lead to {state.name}")
         self.state, self._accepts = state, ACCEPTS[state]
 
-    @property
-    def _is_last_step(self) -> bool:
-        return self._account.steps + 1 >= self.setup.max_steps
-
     def _call_model(self, now: float) -> list[Output]:
         if dead_end := self._step.dead_end:
             return self._end_invalid(dead_end, now)
         self._enter(State.THINKING)
         self._heard_from_model = now
-        choice: ToolChoice = "none" if self._is_last_step else self._step.tool_choice
+        choice: ToolChoice = "none" if self._account.in_last_step else self._step.tool_choice
         return [ev.CallModel(self.setup.prompt.request(self.history.shown, self._account.messages, choice))]
-
-    def _say(self, text: str, kind: ev.SpeechKind, slot: Slot, now: float) -> ev.Spoke:
-        self._touched = True
-        self.ledger.spoke(slot, text, now)
-        self._watch.first("speech", now)
-        if kind == "reply":
-            self._watch.first("reply", now)
-        return ev.Spoke(self.setup.turn_id, text, kind)
 
     def _next_step(self) -> Step:
         return Step(self.setup.rules, self._account.done)

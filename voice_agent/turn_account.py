@@ -2,26 +2,43 @@
 
 import msgspec
 
-from voice_agent.events import EndReason, Leaving, TurnEnded
+from voice_agent.calls import Call
+from voice_agent.events import EndReason, Flushed, Leaving, SpeechKind, Spoke, TurnEnded
 from voice_agent.heard import Ledger, Slot
 from voice_agent.messages import Message, Usage
 from voice_agent.step import Step
 from voice_agent.stopwatch import Stopwatch
+from voice_agent.suspension import Suspension
 from voice_agent.turn_setup import TurnSetup
 
 
 class Account:
-    """`done` are the messages of the finished steps, of which there are `steps`; `usage` is theirs."""
+    """`done` are the messages of the finished steps, of which there are `steps`; `usage` is what the model took so far.
 
-    def __init__(self, setup: TurnSetup, done: tuple[Message, ...]) -> None:
+    `calls` counts the calls made. `touched`: something was spoken or started.
+    """
+
+    def __init__(self, setup: TurnSetup, done: tuple[Message, ...], suspended: Suspension | None = None) -> None:
+        """`suspended`: the turn goes on from there, and `done` is not looked at."""
+        before = suspended or Suspension(setup.opening, done, (), (), Usage())
         self._setup = setup
-        self._opening = setup.opening
-        self.done = done
-        self.steps = sum(message.role == "assistant" for message in done)
-        self.usage = Usage()
+        self._opening = before.opening
+        self.done = before.done
+        self.steps = sum(message.role == "assistant" for message in self.done)
+        self.usage = before.usage
         self.watch = Stopwatch(setup.received_at)
         self.ledger = Ledger()
-        self.ledger.resume(done, setup.received_at)
+        made = self.done + before.step
+        self.ledger.resume(made, setup.received_at)
+        if suspended is not None:
+            self.ledger.move(None, done=True, now=setup.received_at)  # it was all delivered when the turn stopped
+        self.calls = sum(len(message.tool_calls) for message in made)
+        self.touched = bool(made)
+
+    @property
+    def in_last_step(self) -> bool:
+        """Whether no call is allowed any more."""
+        return self.steps + 1 >= self._setup.max_steps
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -31,6 +48,30 @@ class Account:
     def reword(self, text: str) -> None:
         """The turn answers these words."""
         self._opening = (*self._opening[:-1], msgspec.structs.replace(self._opening[-1], text=text))
+
+    def say(self, text: str, kind: SpeechKind, now: float, call_id: str | None = None) -> Spoke:
+        """Speak now, in the step under way: reply text, or the utterance of a call."""
+        self.touched = True
+        self.ledger.spoke(Slot(self.steps, call_id), text, now)
+        self.watch.first("speech", now)
+        if kind == "reply":
+            self.watch.first("reply", now)
+        return Spoke(self._setup.turn_id, text, kind)
+
+    def utter(self, call: Call, said: str, step: Step, now: float) -> list[Spoke | Flushed]:
+        """Speak what has become readable of a call's utterance, if this call is the one to speak."""
+        out: list[Spoke | Flushed] = []
+        if said and step.may_speak(call):
+            step.speaker = call
+            out.append(self.say(said, "utterance", now, call.id))
+        if step.speaker is call and call.scanner.utterance_done and not call.flushed:
+            call.flushed = True
+            out.append(Flushed(self._setup.turn_id, "utterance"))
+        return out
+
+    def say_all(self, text: str, kind: SpeechKind, now: float) -> list[Spoke | Flushed]:
+        """Speak words that are complete."""
+        return [self.say(text, kind, now), Flushed(self._setup.turn_id, kind)]
 
     def keep(self, step: Step, now: float, reminder: str | None = None) -> tuple[Message, ...]:
         """Take in a finished step, and what the model is to be reminded of after it; returns the messages."""
@@ -47,7 +88,17 @@ class Account:
         """The turn's messages as they enter the history, with what was heard by the marks so far."""
         return self._opening + self.ledger.settle(self.done, interrupted=interrupted)
 
-    def ended(self, reason: EndReason, leaves: Leaving | None) -> TurnEnded:
+    def suspend(self, step: Step, now: float) -> TurnEnded:
+        """The turn is over until the client has answered the step's pending calls."""
+        done = self.done
+        suspension = Suspension(
+            self._opening, done, self.keep(step, now), step.pending, self.usage, broken_rule=step.broken_rule
+        )
+        return self.ended("requires_approval", suspension=suspension)
+
+    def ended(
+        self, reason: EndReason, leaves: Leaving | None = None, suspension: Suspension | None = None
+    ) -> TurnEnded:
         """The turn is over."""
         return TurnEnded(
             turn_id=self._setup.turn_id,
@@ -58,4 +109,5 @@ class Account:
             usage=self.usage,
             latency=self.watch.read(),
             leaves=leaves,
+            suspension=suspension,
         )

@@ -14,7 +14,8 @@ class TurnSetup(msgspec.Struct, frozen=True):
 
     `opening` holds the message(s) that the turn answers. `words` makes it a turn of fixed speech that asks no model.
     `call_prefix` keeps tool call ids (`call_PREFIX_N`, at most 40 characters) apart from those of other turns.
-    `rules` say which of `tools` may be called when.
+    `rules` say which of `tools` may be called when. `suspends`: nobody is there to wait for, so calls that wait for the
+    client end the turn as soon as nothing else can go on.
     """
 
     turn_id: str
@@ -31,3 +32,4 @@ class TurnSetup(msgspec.Struct, frozen=True):
     stall_s: float = 20.0
     failure_notice: str = ""
     words: tuple[str, SpeechKind] | None = None
+    suspends: bool = False

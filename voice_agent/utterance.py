@@ -16,6 +16,7 @@ _SURROGATE_ESCAPE = re.compile(
 _HEX = re.compile(r"[0-9a-fA-F]{4}")
 _SHORT = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _CLOSER = {"{": "}", "[": "]"}
+_MOST_LEVELS = 100
 
 
 class _At(Enum):
@@ -47,6 +48,7 @@ class ArgumentScanner:
         self._pieces: list[str] = []
         self._at = _At.START
         self._closers: list[str] = []
+        self._too_deep = False
         self._string = _StringReader()
         self._after_string = _At.AFTER
         self._key: list[str] = []
@@ -64,7 +66,12 @@ class ArgumentScanner:
         return None if self._spoken is None else "".join(self._spoken)
 
     def arguments(self) -> dict[str, object] | None:
-        """The arguments without the utterance; None if the text is not one JSON object and nothing else."""
+        """The arguments without the utterance; None if the text is not one JSON object and nothing else.
+
+        Nor is one that is nested deeper than everybody can write down again.
+        """
+        if self._too_deep:
+            return None
         text = self.text
         if "\\u" in text:
             text = _SURROGATE_ESCAPE.sub(_paired, text)
@@ -155,6 +162,7 @@ class ArgumentScanner:
             self._open_string(_At.NESTED)
         elif char in _CLOSER:
             self._closers.append(_CLOSER[char])
+            self._too_deep = self._too_deep or len(self._closers) > _MOST_LEVELS
         elif char != self._closers.pop():
             self._at = _At.BROKEN
         elif not self._closers:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from voice_agent.agent import Agent, ToolSpec
 from voice_agent.clock import Clock
 from voice_agent.llm.base import Model
@@ -23,20 +25,32 @@ from voice_agent.work import Work
 class Prompts:
     """The stable part of an agent's requests: its bytes change with the blocks and with nothing else.
 
-    `model` is the model's name as its provider has it.
+    `model` is the model's name as its provider has it. `speaks`: somebody listens, so that tools ask for what to say
+    while they run. `response_format`: the JSON Schema that replies are to fit.
     """
 
-    def __init__(self, agent: Agent, model: str, tools: dict[str, ToolSpec]) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        model: str,
+        tools: dict[str, ToolSpec],
+        *,
+        speaks: bool = True,
+        response_format: dict[str, Any] | None = None,
+    ) -> None:
         self._agent = agent
         self._model = model
         self._tools = tools
+        self._speaks = speaks
+        self._response_format = response_format
         self._made: tuple[tuple[BlockValue, ...], Prompt] | None = None
 
     def knowing(self, values: tuple[BlockValue, ...]) -> Prompt:
         """The prompt with these blocks in it; the same object as long as the blocks are."""
         if self._made is None or self._made[0] != values:
             blocks = current_blocks(self._agent, values)
-            self._made = (values, build_prompt(self._agent, self._model, self._tools, blocks))
+            prompt = build_prompt(self._agent, self._model, self._tools, blocks, speaks=self._speaks)
+            self._made = (values, replace(prompt, response_format=self._response_format))
         return self._made[1]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import Depends, FastAPI
 
-from gateway.api import agents, blocks, docs, jobs, memory, messages, passages, tokens, users
+from gateway.api import agents, blocks, docs, jobs, memory, messages, passages, runs, tokens, users
 from gateway.api.common import guard, handle_errors, problems
 from gateway.api.health import health_router, metrics_router
 from gateway.auth import Doors
@@ -22,6 +22,7 @@ class Services:
     conversations: ConversationStore
     memory: MemoryStore
     search: passages.Search
+    runs: runs.Runner
     doors: Doors
     validate: agents.Validate
     render_metrics: Callable[[], bytes]
@@ -40,6 +41,7 @@ def build_api(services: Services) -> FastAPI:
         agents.router(services.directory, services.validate),
         users.router(services.directory, services.conversations, services.memory),
         messages.router(services.directory, services.conversations),
+        runs.router(services.runs),
         blocks.router(services.directory, services.memory, services.clock),
         passages.router(services.directory, services.memory, services.search, services.clock),
         memory.router(services.directory, services.memory),

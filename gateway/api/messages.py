@@ -10,8 +10,8 @@ from gateway.api.agents import find_agent
 from gateway.api.common import Limit, problems, timestamp
 from gateway.errors import InvalidRequest
 from voice_agent.agent import DEFAULT_USER, Fault, User
-from voice_agent.messages import Role, ToolCall
-from voice_agent.store.base import ConversationStore, Directory, LoggedMessage, Pair
+from voice_agent.messages import Message, Role, ToolCall
+from voice_agent.store.base import ConversationStore, Directory, Pair
 
 
 class ToolCallItem(BaseModel):
@@ -61,19 +61,19 @@ def router(directory: Directory, conversations: ConversationStore) -> APIRouter:
         except ValueError:
             raise InvalidRequest(Fault("/query/before", "this is no message id")) from None
         cursor = rows[limit - 1].message.id if len(rows) > limit else None
-        return MessagePage(items=[_item(row) for row in rows[:limit]], next=cursor)
+        return MessagePage(items=[item_of(row.message, row.turn_id) for row in rows[:limit]], next=cursor)
 
     return routes
 
 
-def _item(row: LoggedMessage) -> MessageItem:
-    message = row.message
+def item_of(message: Message, turn_id: str) -> MessageItem:
+    """A message as it is shown."""
     return MessageItem(
         id=message.id,
         role=message.role,
         text=message.text,
         at=timestamp(message.at),
-        turn_id=row.turn_id,
+        turn_id=turn_id,
         heard=message.heard,
         tool_calls=[_call(call) for call in message.tool_calls],
         tool_call_id=message.tool_call_id,

@@ -58,7 +58,7 @@ async def direct_callers(plan: Plan, home: Household, http: Http, tasks: asyncio
 async def _captured(plan: Plan, home: Household, http: Http) -> bytes:
     simulator = Pool(http, Endpoint("simulator", home.provider.removesuffix("/v1")))
     for _ in range(CAPTURES):
-        body = await simulator.warm(f"/last_request?path=/v1{FORMAT.path}")
+        body = await simulator.get(f"/last_request?path=/v1{FORMAT.path}")
         # The worker asks too, and its requests are not what a caller waits for.
         if msgspec.json.decode(body)["messages"][-1] == {"role": "user", "content": plan.say}:
             return body

@@ -6,8 +6,7 @@ Pointed at the provider it is the direct client, beside which the gateway is mea
 import asyncio
 from collections import deque
 
-from gateway.bench.board import Board
-from gateway.bench.take import Take
+from gateway.bench.board import Board, Take
 from gateway.bench.where import refusal
 from voice_agent import events as ev
 from voice_agent.clock import SystemClock

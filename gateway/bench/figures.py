@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from gateway.bench.board import Board
-from gateway.bench.take import Take
+from gateway.bench.board import Board, Take
 
 # A generator that is later than this has measured itself.
 MOST_LATENESS_MS = 20.0
@@ -32,6 +31,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     total_ms: Spread | None
     added_first_token_ms: Spread | None
     added_token_ms: Spread | None
+
+    @property
+    def first_token_ms(self) -> Spread | None:
+        """What the gateway added to the first token; where the provider does not tell, when the first reply came."""
+        return self.added_first_token_ms or self.first_reply_ms
 
 
 class Turns(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from typing import IO, Any
 import msgspec
 
 from gateway.address import listen, url_of
-from gateway.bench import proc
+from gateway.bench import machine
 from gateway.bench.plan import OWN_AGENT, BenchError, Pace
 from voice_agent.config import Settings, inherited, read_settings
 from voice_agent.llm.wire import Endpoint, Http, Pool
@@ -174,7 +174,7 @@ async def _serve(starter: _Starter, data: Path, provider: str, http: Http) -> st
     door = Pool(http, Endpoint("gateway", url))
 
     async def is_ready() -> bool:
-        return await door.warm("/readyz") != b""
+        return await door.get("/readyz") != b""
 
     await starter.until(is_ready, "gateway")
     return url
@@ -196,7 +196,7 @@ def _place(pids: Mapping[str, int]) -> str:
     if len(cores) < 2:
         return "wherever the system puts them: no process was bound to a core"
     for pid, core in ((pids["gateway"], cores[0]), (pids["simulator"], cores[1]), (os.getpid(), cores[1])):
-        proc.pin(pid, {core})
+        machine.pin(pid, {core})
     return f"gateway on core {cores[0]}, simulator and load on core {cores[1]}, store and worker wherever there is room"
 
 

@@ -2,12 +2,11 @@
 
 import asyncio
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from gateway.bench.board import Board
-from gateway.bench.plan import due
-from gateway.bench.take import Take
+from gateway.bench.board import Board, Take
+from gateway.bench.plan import SHARES, due
 from voice_agent.clock import SystemClock
 
 # How long nothing may happen before the turns that are still out count as lost.
@@ -49,7 +48,11 @@ async def play(
             caller.board = boards[name]
     now = SystemClock().now
     began = now() + LEAD_S
-    schedules = [_schedule(callers, turns, interval_s, interrupt_after) for callers in groups.values()]
+    shares = SHARES if "history" in groups else {}
+    schedules = [
+        _schedule(callers, due(len(callers), turns, interval_s, shares.get(name, 0.0)), interrupt_after)
+        for name, callers in groups.items()
+    ]
     for turn in heapq.merge(*schedules, key=lambda turn: turn.at):
         await asyncio.sleep(max(0.0, began + turn.at - now()))
         if any(board.fault for board in boards.values()):
@@ -59,10 +62,10 @@ async def play(
         await _answered(board)
 
 
-def _schedule(callers: Sequence[Caller], turns: int, interval_s: float, interrupt_after: int) -> list[_Turn]:
+def _schedule(callers: Sequence[Caller], moments: Iterable[tuple[float, int]], interrupt_after: int) -> list[_Turn]:
     return [
         _Turn(at, callers[number], interrupt_after if (number + place // len(callers)) % 2 else 0)
-        for place, (at, number) in enumerate(due(len(callers), turns, interval_s))
+        for place, (at, number) in enumerate(moments)
     ]
 
 

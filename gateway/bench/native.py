@@ -5,9 +5,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.bench.board import Board
+from gateway.bench.board import Board, Take
 from gateway.bench.line import Line
-from gateway.bench.take import Take
 from gateway.bench.where import Address
 from voice_agent.clock import SystemClock
 

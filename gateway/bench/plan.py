@@ -13,6 +13,9 @@ IDLE_SESSIONS = 200
 # So many barge-ins make a p99 that is more than the worst of a handful.
 BARGE_INS = 200
 MOST_HISTORY = 800
+# Where sessions with a history are compared with those without, they are due at times as far apart as can be, and the
+# direct clients' as far from both: at the same moment, one would be measured as it waits behind the other.
+SHARES = {"history": 0.0, "gateway": 0.5, "direct": 0.25}
 # Of a process, beside the sessions' sockets: the store's, logs, standard streams, the event loop's own.
 SPARE_DESCRIPTORS = 100
 
@@ -55,7 +58,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def deep(self) -> int:
-        """How many sessions have a history behind them: every second one, so that both kinds live the same moments."""
+        """How many sessions have a history behind them: every second one, so that both kinds live the same times."""
         return self.sessions // 2 if self.history else 0
 
     @property
@@ -102,7 +105,10 @@ def faults(plan: Plan) -> list[str]:
     return found
 
 
-def due(callers: int, turns: int, interval_s: float) -> Iterator[tuple[float, int]]:
-    """When each turn is due, in seconds from the start, and whose it is: the callers evenly staggered, in order."""
+def due(callers: int, turns: int, interval_s: float, share: float = 0.0) -> Iterator[tuple[float, int]]:
+    """When each turn is due, in seconds from the start, and whose it is: the callers evenly staggered, in order.
+
+    All are later by `share` (0 to 1) of what lies between two of them.
+    """
     for number in range(callers * turns):
-        yield number * interval_s / callers, number % callers
+        yield (number + share) * interval_s / callers, number % callers

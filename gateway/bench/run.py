@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
-from gateway.bench import machine, proc
+from gateway.bench import machine
 from gateway.bench.board import Board
 from gateway.bench.callers import chat_callers, direct_callers, open_sessions
 from gateway.bench.chat import ChatCaller
@@ -103,12 +103,12 @@ class _Run:
         gc.freeze()
         gc.disable()
         tell(_announced("measured turns", plan, plan.turns))
-        meter, cores = Meter(self._home), proc.cores()
+        meter, cores = Meter(self._home), machine.cores()
         try:
             await play(sessions | direct, plan.turns, plan.interval_s, notes.measured)
         finally:
             notes.cpu = meter.read(sum(notes.measured[name].done for name in sessions))
-            notes.stolen_percent = proc.stolen_percent(cores, proc.cores())
+            notes.stolen_percent = machine.stolen_percent(cores, machine.cores())
         notes.fault = await self._fault(notes.measured, "the measured turns")
         if notes.fault is None and plan.barge_in_turns:
             tell(_announced("barge-in", plan, plan.barge_in_turns))
@@ -141,5 +141,5 @@ def _announced(phase: str, plan: Plan, turns: int) -> str:
 
 
 def _grouped(plain: Sessions, deep: Sessions) -> dict[str, Sessions]:
-    # Of two that are due at once the plain one asks last, so that the direct client gets a request without history.
+    # The plain ones ask last, so that the direct client gets a request without history.
     return {"history": deep, "gateway": plain} if deep else {"gateway": plain}

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from gateway.bench import proc
+from gateway.bench import machine
 from gateway.bench.callers import open_sessions
 from gateway.bench.figures import Cpu, Memory
 from gateway.bench.household import Household
@@ -36,10 +36,10 @@ async def weigh(plan: Plan, home: Household, address: Address, prefix: str) -> M
 
 async def _settled(pid: int) -> int | None:
     """What the process holds once that has stopped changing."""
-    last = proc.memory_kib(pid)
+    last = machine.memory_kib(pid)
     for _ in range(MOST_LOOKS):
         await asyncio.sleep(SETTLE_S)
-        now = proc.memory_kib(pid)
+        now = machine.memory_kib(pid)
         if now is None or last is None or abs(now - last) <= SETTLED_KIB:
             return now
         last = now
@@ -53,13 +53,13 @@ class Meter:
         self._pids = {"load": os.getpid()} | (home.pids if home else {})
         self._now = SystemClock().now
         self._began = self._now()
-        self._ran = self._read(proc.cpu_s)
-        self._waited = self._read(proc.waited_s)
+        self._ran = self._read(machine.cpu_s)
+        self._waited = self._read(machine.waited_s)
 
     def read(self, turns: int) -> Cpu | None:
         """What was spent since; None where the system does not tell."""
         lasted = self._now() - self._began
-        ran, waited = self._since(self._ran, proc.cpu_s), self._since(self._waited, proc.waited_s)
+        ran, waited = self._since(self._ran, machine.cpu_s), self._since(self._waited, machine.waited_s)
         if not ran or not turns:
             return None
         each = {name: round(ran[name] * 1000 / turns, 3) for name in PRODUCT if name in ran}

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.bench.figures import Seen, Spread
+from gateway.bench.figures import Spread
 from gateway.bench.report import Report
 
 Row = tuple[str, Spread | None]
@@ -43,7 +43,7 @@ def _rows(made: Report) -> Iterator[Row]:
     yield "whole turn", made.gateway.total_ms
     yield "first token, added by the gateway", made.gateway.added_first_token_ms
     if made.with_history is not None:
-        yield f"  the same, behind {made.plan.history} messages", _first(made.with_history)
+        yield f"  the same, behind {made.plan.history} messages", made.with_history.first_token_ms
     if made.direct is not None:
         yield "  direct client", made.direct.added_first_token_ms
     if made.over_direct is not None:
@@ -59,12 +59,11 @@ def _rows(made: Report) -> Iterator[Row]:
     yield "  of that, waiting for the store", made.commit.store_ms
 
 
-def _first(seen: Seen) -> Spread | None:
-    return seen.added_first_token_ms or seen.first_reply_ms
-
-
 def _lines(made: Report) -> Iterator[tuple[str, str]]:
     turns, plan = made.turns, made.plan
+    if made.history_cost_ms is not None:
+        first = "the first token" if made.gateway.added_first_token_ms else "the first reply"
+        yield "history", f"{plan.history} messages cost {made.history_cost_ms:.2f} ms until {first} (p50 against p50)"
     errors = ", ".join(f"{name} ({count})" for name, count in turns.errors.items()) or "none"
     yield "turns", f"{turns.ended} of {turns.planned} ended; lost {turns.lost}, failed {turns.failed}, errors: {errors}"
     yield "warm-up", f"{plan.warm_up * plan.sessions} turns before these are in no figure"

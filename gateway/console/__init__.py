@@ -14,7 +14,7 @@ POLICY = (
 def read_page() -> str:
     """The page's HTML, its style and its scripts put in where it names them."""
     text = _read("index.html")
-    for name in ("style.css", "call.js", "memory.js"):
+    for name in ("style.css", "call.js", "asked.js", "memory.js"):
         text = text.replace(f"/* {name} */\n", _read(name))
     return text
 

@@ -24,8 +24,10 @@ const chars = (text) => [...text].length; // code points, as the protocol counts
 
 function show() {
   const open = call?.ready === true;
-  $("state").textContent = !call ? "not connected" : open ? `in a call with ${call.agent}` : "connecting …";
-  $("state").className = !call ? "" : open ? "on" : "trying";
+  const asks = open && waiting();
+  $("state").textContent = !call ? "not connected" : !open ? "connecting …"
+    : asks ? `${call.agent} waits for your answer` : `in a call with ${call.agent}`;
+  $("state").className = !call ? "" : !open ? "trying" : asks ? "asks" : "on";
   $("call").textContent = call ? "Hang up" : "Call";
   $("send").disabled = !open;
   $("interrupt").disabled = !(open && call.live && !call.interrupted);
@@ -37,7 +39,7 @@ function begin() {
   const agent = $("agent").value.trim() || "demo";
   call = {
     agent, user: $("user").value.trim(), token: $("token").value.trim(), prefix: Math.random().toString(36).slice(2, 8),
-    sent: 0, resume: null, lastSeq: 0, tries: 0, pending: null, turns: new Map(), live: null, shown: 0, interrupted: false,
+    sent: 0, resume: null, lastSeq: 0, tries: 0, pending: null, turns: new Map(), asked: new Map(), live: null, shown: 0, interrupted: false,
     ready: false, socket: null, timer: 0,
   };
   dial();
@@ -66,7 +68,7 @@ function dropped(close) {
   if (wasReady) { call.tries = 0; note("connection lost, trying again"); }
   if (call.tries === RETRY_MS.length) return end("the connection is lost", true);
   // A browser does not tell 410 from a gateway that is away: after two tries the session counts as gone.
-  if (call.tries === 2) { call.resume = null; call.lastSeq = 0; call.live = null; call.pending = null; }
+  if (call.tries === 2) { call.resume = null; call.lastSeq = 0; call.live = null; call.pending = null; settleAll(); call.asked.clear(); }
   const own = call;
   call.timer = setTimeout(() => { if (call === own) dial(); }, RETRY_MS[call.tries++]);
   show();
@@ -80,8 +82,10 @@ async function explain() {
   try {
     const ready = await fetch("/readyz");
     const agent = await fetch(`/v1/agents/${encodeURIComponent(own.agent)}`, { headers });
+    if (agent.status === 401 || agent.status === 403) $("token-field").hidden = false;
     why = !ready.ok ? (await ready.json()).detail || "the gateway is not ready"
-      : agent.status === 401 ? (own.token ? "the client token is not valid (any more)" : "this gateway needs a client token")
+      : agent.status === 401 ? (own.token ? "the client token is not valid (any more)" : "this gateway needs a client token, which POST /v1/client_tokens makes")
+      : agent.status === 403 ? "the client token is for another agent"
       : agent.status === 404 ? `there is no agent named ${own.agent}`
       : "the gateway refused the call";
   } catch { /* `why` stands */ }
@@ -92,6 +96,7 @@ function end(text, error) {
   if (text) note(text, error);
   clearTimeout(call.timer);
   for (const turn of call.turns.values()) turn.classList.remove("live");
+  settleAll();
   const socket = call.socket;
   call = null;
   socket.close();
@@ -127,6 +132,7 @@ const handlers = {
     call.tries = 0;
     // Unanswered words may have been lost with the socket; their turn id makes sending them again harmless.
     if (call.pending) send(call.pending);
+    for (const { frame } of call.asked.values()) if (frame) send(frame);
     call.pair = { agent: event.agent_id ?? call.agent, user: event.user ?? call.user };
     recall("");
   },
@@ -144,9 +150,15 @@ const handlers = {
     log.scrollTop = log.scrollHeight;
     if (event.turn_id === call.live) call.shown += chars(event.text);
   },
-  "tool.started"(event) { add(turnOf(event), "p", "tool", `${event.name} ${JSON.stringify(event.arguments)}`); },
+  "approval.request"(event) { ask(event, "May the agent do this?", approval); },
+  "tool.request"(event) { ask(event, "The agent asks you to do this", result); },
+  "tool.started"(event) {
+    if (!call.asked.has(event.call_id)) add(turnOf(event), "p", "tool", `${event.name} ${JSON.stringify(event.arguments)}`);
+  },
   "tool.finished"(event) {
-    add(turnOf(event), "p", "tool", `${event.name}: ${event.status}, ${Math.round(event.duration_ms)} ms`);
+    // What was denied or cancelled before it began took no time, and the card has told that it was denied.
+    const told = [event.status, event.duration_ms && ms(event.duration_ms)].filter(Boolean).join(", ");
+    if (!settle(event.call_id, event.status === "denied" ? "" : told)) add(turnOf(event), "p", "tool", `${event.name}: ${told}`);
   },
   "turn.spoken"(event) { if (call.live === event.turn_id) call.live = null; turnOf(event).classList.remove("live"); },
   "turn.ended"(event) {
@@ -155,6 +167,7 @@ const handlers = {
     if (call.live === event.turn_id) call.live = null;
     if (call.pending?.turn_id === event.turn_id) call.pending = null;
     turn.classList.remove("live");
+    settleAll(event.turn_id);
     if (turn.querySelector(".ending")) return;
     if (event.reason === "interrupted") turn.classList.add("interrupted");
     else if (event.reason !== "end_turn") turn.classList.add("failed");

@@ -1,7 +1,7 @@
 """Tools that a client brings along and runs itself, as its frames have them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -22,8 +22,13 @@ class ClientTools(msgspec.Struct, frozen=True):
     tools: tuple[ClientTool, ...]
 
 
-def client_tools(given: Sequence[Any]) -> ClientTools:
-    """The tools that these objects describe, of the shape that they have in an agent. Raises FrameError."""
+def read_tools(
+    given: Sequence[Any], taken: Callable[[str], bool] = lambda _: False
+) -> tuple[tuple[ClientTool, ...], list[Fault]]:
+    """The tools that these objects describe, of the shape that they have in an agent, and what is wrong with them.
+
+    `taken`: whether a name is another tool's.
+    """
     faults: list[Fault] = []
     tools: dict[str, ClientTool] = {}
     for index, each in enumerate(given):
@@ -36,13 +41,21 @@ def client_tools(given: Sequence[Any]) -> ClientTools:
         except SchemaError as error:
             faults += [Fault(f"/{index}/parameters{fault.path}", fault.message) for fault in error.faults]
         else:
+            if taken(tool.name):
+                faults.append(Fault(f"/{index}/name", f"there is a tool {tool.name!r} already"))
             if tools.setdefault(tool.name, tool) is not tool:
                 faults.append(Fault(f"/{index}/name", f"{tool.name!r} is named twice"))
+    return tuple(tools.values()), faults
+
+
+def client_tools(given: Sequence[Any]) -> ClientTools:
+    """The tools of a frame. Raises FrameError."""
+    tools, faults = read_tools(given)
     if faults:
         fields = [_field(fault.path) for fault in faults]
         told = "; ".join(f"`{field}`: {fault.message}" for field, fault in zip(fields, faults, strict=True))
         raise FrameError("bad_field", told, fields[0])
-    return ClientTools(tuple(tools.values()))
+    return ClientTools(tools)
 
 
 def _field(pointer: str) -> str:

@@ -20,6 +20,10 @@ GUARDED = (
     ("GET", "/v1/agents/ann/users"),
     ("DELETE", "/v1/agents/ann/users/bob"),
     ("GET", "/v1/agents/ann/messages"),
+    ("POST", "/v1/agents/ann/messages"),
+    ("GET", "/v1/runs/run-1"),
+    ("GET", "/v1/runs/run-1/steps"),
+    ("POST", "/v1/runs/run-1/cancel"),
     ("GET", "/v1/agents/ann/blocks"),
     ("GET", "/v1/agents/ann/blocks/human"),
     ("PUT", "/v1/agents/ann/blocks/human"),
@@ -64,7 +68,14 @@ async def statuses(client: Client, key: str | None = None, **options: Any) -> se
 def test_the_list_of_guarded_routes_is_whole() -> None:
     """Every described operation but the two of health stands in the list that the tests go through."""
     paths = build_api(services(new_store(), HandClock())).openapi()["paths"]
-    names = {"agent_id": "ann", "label": "human", "user": "bob", "passage_id": "d1-0", "job_id": "j1"}
+    names = {
+        "agent_id": "ann",
+        "label": "human",
+        "user": "bob",
+        "passage_id": "d1-0",
+        "job_id": "j1",
+        "run_id": "run-1",
+    }
     described = {(method.upper(), path.format(**names)) for path in paths for method in paths[path]}
     assert described - {("GET", "/livez"), ("GET", "/readyz")} == set(GUARDED) - {
         ("GET", "/openapi.json"),

@@ -8,15 +8,21 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from gateway.answering import Given
 from gateway.api.http import Services, build_api
 from gateway.auth import Doors
+from gateway.errors import NotFound
+from gateway.orders import Asked
 from tests.servers import serving
 from tests.stores import fresh_store
 from tests.turns import spec
 from voice_agent.agent import Agent
 from voice_agent.agent_document import validate_agent
+from voice_agent.llm.base import Preview
 from voice_agent.memory.archives import Archives
 from voice_agent.messages import Message, TurnRecord
+from voice_agent.run_record import RunRecord
+from voice_agent.runs.run import Run
 from voice_agent.store.base import ConversationStore, OpenTurn, Owner, Pair, TurnRef
 from voice_agent.store.connection import Connection
 from voice_agent.store.directory import RedisDirectory
@@ -100,6 +106,7 @@ def services(store: Recorder, clock: HandClock, *, api_key: str | None = None, l
         conversations=store,
         memory=store,
         search=Archives(store, clock),
+        runs=NoRuns(),
         doors=Doors(store, clock, api_key=api_key, loopback=loopback),
         validate=validate,
         render_metrics=lambda: b"sessions 0\n",
@@ -132,6 +139,25 @@ async def commit(store: ConversationStore, user: str, turn_id: str, *messages: M
     ref = TurnRef(pair, "s1", turn_id, epoch)
     await store.begin_turn(OpenTurn(ref, OWNER, 0, AT, messages[:1]))
     return await store.commit_turn(ref, TurnRecord(ref.key, "end_turn", messages, AT))
+
+
+class NoRuns:
+    """Runs where nobody runs any."""
+
+    async def start(self, asked: Asked, words: tuple[str, ...]) -> Run:
+        raise NotFound(f"there is no agent {asked.agent_id!r}")
+
+    async def preview(self, asked: Asked, words: tuple[str, ...]) -> Preview:
+        raise NotFound(f"there is no agent {asked.agent_id!r}")
+
+    async def answer(self, asked: Asked, given: tuple[Given, ...]) -> Run | RunRecord:
+        raise NotFound(f"there is no agent {asked.agent_id!r}")
+
+    async def find(self, run_id: str) -> RunRecord:
+        raise NotFound(f"there is no run {run_id!r}")
+
+    async def cancel(self, run_id: str) -> RunRecord:
+        raise NotFound(f"there is no run {run_id!r}")
 
 
 class World(Client):
@@ -172,6 +198,7 @@ async def remembering(kind: type[RedisMemory] = RedisMemory, **agent: Any) -> As
             conversations=RedisConversations(connection),
             memory=memory,
             search=Archives(memory, clock),
+            runs=NoRuns(),
             doors=Doors(directory, clock, api_key=None, loopback=True),
             validate=validate,
             render_metrics=lambda: b"",

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.bench.plan import BARGE_INS, Pace, Plan, due, faults
+from gateway.bench.plan import BARGE_INS, SHARES, Pace, Plan, due, faults
 
 OWN = Plan(
     url=None, agent="demo", protocol="native", sessions=50, turns=10, interval_s=2.0, warm_up=2, history=0,
@@ -18,6 +18,17 @@ def test_turns_are_due_one_interval_apart_and_the_callers_evenly_between() -> No
     """Two callers, two turns each, every 2 s."""
     assert list(due(2, 2, 2.0)) == [(0.0, 0), (1.0, 1), (2.0, 0), (3.0, 1)]
     assert list(due(3, 0, 2.0)) == []
+
+
+@pytest.mark.parametrize("sessions", [2, 4, 10, 40, 50])
+def test_sessions_with_and_without_a_history_are_never_due_at_once(sessions: int) -> None:
+    """Nor are the direct clients due when one of them is; the two kinds stand half of a pair's time apart."""
+    sizes = {"history": sessions // 2, "gateway": sessions // 2, "direct": min(sessions, 20)}
+    moments = {name: [round(at, 9) for at, _ in due(size, 3, 2.0, SHARES[name])] for name, size in sizes.items()}
+    every = [at for group in moments.values() for at in group]
+    assert len({*every}) == len(every)
+    apart = {round(plain - deep, 9) for plain, deep in zip(moments["gateway"], moments["history"], strict=True)}
+    assert apart == {round(2.0 / sessions, 9)}
 
 
 def test_a_good_plan_has_no_faults() -> None:

@@ -64,6 +64,13 @@ def test_anthropic_tells_its_limits_and_how_not_to_think(ways: tuple[str, ...], 
     assert (record.context_window, record.max_output, record.thinking_off) == (1_000_000, 128_000, off)
 
 
+def test_anthropic_tells_which_models_take_no_schema() -> None:
+    """Such a one is not sent any."""
+    model = anthropic_model("claude-x")
+    model["capabilities"]["structured_outputs"] = NO
+    assert read_models(listed(model))["claude-x"]["refused"] == {"format"}
+
+
 @pytest.mark.parametrize(
     ("model", "fields"),
     [
@@ -74,10 +81,13 @@ def test_anthropic_tells_its_limits_and_how_not_to_think(ways: tuple[str, ...], 
         ),
         (
             {"context_length": 400_000, "supported_parameters": ["tools", "tool_choice", "max_tokens"]},
-            {"context_window": 400_000, "refused": {"temperature", "reasoning_effort"}},
+            {"context_window": 400_000, "refused": {"temperature", "reasoning_effort", "response_format"}},
         ),
         (
-            {"context_length": 8192, "supported_parameters": ["temperature", "tool_choice", "reasoning"]},
+            {
+                "context_length": 8192,
+                "supported_parameters": ["temperature", "tool_choice", "reasoning", "structured_outputs"],
+            },
             {"context_window": 8192, "refused": frozenset()},
         ),
         ({"object": "model", "created": 1, "owned_by": "openai"}, None),

@@ -6,14 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.llm.asking import Asked, reply
 from tests.llm.counters import stats
 from tests.llm.rawserver import DONE, Connection, raw_server
 from tests.servers import serving
 from voice_agent.events import ModelEvent, ModelFailed, ModelFinished, TextDelta, ToolCallDelta
-from voice_agent.llm.capabilities import Api, Capabilities
-from voice_agent.llm.provider import FORMATS, ProviderModel
+from voice_agent.llm.capabilities import Api
+from voice_agent.llm.provider import FORMATS
 from voice_agent.llm.simulated.server import create_app
-from voice_agent.llm.wire import Endpoint, Http, Pool
+from voice_agent.llm.wire import Http
 from voice_agent.messages import Message, ModelRequest, Opaque, ToolSchema
 
 LOOK = ToolSchema("look", "Looks.", {"type": "object", "properties": {"pre_exec_msg": {"type": "string"}}})
@@ -25,23 +26,10 @@ def asks(words: str, **fields: Any) -> ModelRequest:
     return ModelRequest(**{"model": "m", "system": "s", "history": (), "turn": turn, "tools": (LOOK,), **fields})
 
 
-def model(http: Http, url: str) -> ProviderModel:
-    """A model at that address."""
-    return ProviderModel(Pool(http, Endpoint("acme", url, "s3cret-key")), "acme/m", "m", Capabilities())
-
-
-async def reply(url: str, request: ModelRequest) -> list[ModelEvent]:
-    """All events of one reply."""
-    out: list[ModelEvent] = []
-    async with Http() as http, asyncio.timeout(10):
-        await model(http, url).reply(request, out.append)
-    return out
-
-
 async def test_text_streams_with_usage() -> None:
     """Tokens come one by one, then the end with what was counted."""
     async with serving(create_app(0, 0)) as url:
-        *words, end = await reply(f"{url}/v1", asks("!say one two three"))
+        *words, end = await reply(url, "chat", asks("!say one two three"))
     assert words == [TextDelta("one"), TextDelta(" two"), TextDelta(" three")]
     assert isinstance(end, ModelFinished)
     assert end.reason == "stop"
@@ -53,7 +41,7 @@ async def test_text_streams_with_usage() -> None:
 async def test_thoughts_and_parallel_calls_stream() -> None:
     """Reasoning is opaque; calls come in pieces, the utterance first, each under its own index."""
     async with serving(create_app(0, 0)) as url:
-        out = await reply(f"{url}/v1", asks('!think Hm. !call look {"at": "it"} !call look'))
+        out = await reply(url, "chat", asks('!think Hm. !call look {"at": "it"} !call look'))
     assert out[0] == Opaque("acme/m", "reasoning_content", "Hm.")
     pieces = [event for event in out if isinstance(event, ToolCallDelta)]
     arguments = ["".join(piece.json for piece in pieces if piece.index == index) for index in (0, 1)]
@@ -81,7 +69,7 @@ async def test_thoughts_and_parallel_calls_stream() -> None:
 async def test_faults(fault: str, error: str, retryable: bool) -> None:
     """Each fault is one last event, in plain words, that says whether trying again may help."""
     async with serving(create_app(0, 0)) as url:
-        out = await reply(f"{url}/v1", asks(f"!fault {fault}"))
+        out = await reply(url, "chat", asks(f"!fault {fault}"))
     assert out[-1] == ModelFailed(error, retryable)
     assert all(isinstance(event, TextDelta) for event in out[:-1])
 
@@ -93,7 +81,7 @@ async def test_faults(fault: str, error: str, retryable: bool) -> None:
 async def test_odd_ends(fault: str, reason: str) -> None:
     """Ends that are no failures keep their reason."""
     async with serving(create_app(0, 0)) as url:
-        out = await reply(f"{url}/v1", asks(f"!fault {fault}"))
+        out = await reply(url, "chat", asks(f"!fault {fault}"))
     assert isinstance(out[-1], ModelFinished)
     assert out[-1].reason == reason
     assert any(isinstance(event, TextDelta) for event in out) == (fault != "empty")
@@ -103,7 +91,9 @@ async def test_nobody_there() -> None:
     """An address where nobody listens is a failure that may be tried again."""
     async with raw_server(Connection.closed) as url:
         pass
-    assert await reply(url, asks("hi")) == [ModelFailed("acme cannot be reached: no connection", retryable=True)]
+    assert await reply(url, "chat", asks("hi")) == [
+        ModelFailed("acme cannot be reached: no connection", retryable=True)
+    ]
 
 
 @pytest.mark.parametrize("words", ["!fault stall", "!tokens 9 !first_token_ms 60000"])
@@ -111,7 +101,7 @@ async def test_cancel_reaches_the_provider(words: str) -> None:
     """A cancelled reply, stalled or not yet begun, is closed at the provider."""
     async with serving(create_app(0, 0)) as url, Http() as http, asyncio.timeout(10):
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(model(http, f"{url}/v1").reply(asks(words), lambda _: None))
+            task = group.create_task(Asked(http, url, "chat").reply(asks(words), lambda _: None))
             while (await stats(url))["open"] == 0:
                 await asyncio.sleep(0)
             task.cancel()
@@ -139,7 +129,7 @@ async def test_refused_field_is_dropped_and_remembered() -> None:
 
     out: list[ModelEvent] = []
     async with raw_server(picky) as url, Http() as http:
-        asked = model(http, url)
+        asked = Asked(http, url, "chat")
         await asked.reply(asks("a", temperature=0.5), out.append)
         await asked.reply(asks("b", temperature=0.5), out.append)
         await asked.reply(asks("no", temperature=0.5), out.append)
@@ -160,7 +150,7 @@ async def test_a_request_that_is_too_long_teaches_nothing() -> None:
 
     out: list[ModelEvent] = []
     async with raw_server(short) as url, Http() as http, asyncio.timeout(10):
-        asked = model(http, url)
+        asked = Asked(http, url, "chat")
         for _ in range(2):
             await asked.reply(asks("a", max_output_tokens=5), out.append)
     assert out == [ModelFailed("acme says that the conversation is too long for the model", overflow=True)] * 2
@@ -197,7 +187,7 @@ async def test_connection_is_kept_after_done() -> None:
             finished.set()
 
     async with raw_server(answer) as url, Http() as http, asyncio.timeout(10):
-        asked = model(http, url)
+        asked = Asked(http, url, "chat")
         for _ in range(3):
             await asked.reply(asks("a"), emit)
     assert numbers == [1, 1, 1]
@@ -211,7 +201,7 @@ async def test_loss_after_the_finish_is_no_failure() -> None:
         connection.send(DONE.partition(b"data: [DONE]")[0], length=5000)
 
     async with raw_server(cut) as url:
-        out = await reply(url, asks("a"))
+        out = await reply(url, "chat", asks("a"))
     assert out[0] == TextDelta("ok")
     assert isinstance(out[1], ModelFinished)
     assert out[1].reason == "stop"
@@ -235,7 +225,7 @@ async def test_a_value_that_is_refused_says_nothing_of_others(refusal: str, reme
 
     out: list[ModelEvent] = []
     async with raw_server(picky) as url, Http() as http:
-        asked = model(http, url)
+        asked = Asked(http, url, "chat")
         for _ in range(2):
             await asked.reply(asks("a", temperature=2), out.append)
     assert sent == ([True, False, False] if remembered else [True, False, True, False])
@@ -253,7 +243,7 @@ async def test_what_was_left_out_in_vain_is_not_remembered() -> None:
 
     out: list[ModelEvent] = []
     async with raw_server(hopeless) as url, Http() as http:
-        asked = model(http, url)
+        asked = Asked(http, url, "chat")
         await asked.reply(asks("a", temperature=1), out.append)
         tries = len(sent)
         await asked.reply(asks("a", temperature=1), out.append)

@@ -133,6 +133,21 @@ async def test_warm_opens_what_the_request_uses() -> None:
     assert "Authorization: Bearer k3y" in heads[0][1]
 
 
+async def test_what_is_asked_for_is_asked_each_time() -> None:
+    """A GET is answered however many there are at once; with nothing where the answer is no 200."""
+    answers = [b"one", b"two", b"no"]
+
+    async def answer(connection: Connection) -> None:
+        while True:
+            head, _ = await connection.request()
+            connection.send(answers.pop(0), "404 Not Found" if "/gone" in head else "200 OK")
+
+    async with raw_server(answer) as url, Http() as http:
+        pool = Pool(http, Endpoint("acme", url))
+        assert sorted(await asyncio.gather(pool.get("/models"), pool.get("/models"))) == [b"one", b"two"]
+        assert await pool.get("/gone") == b""
+
+
 async def test_warm_is_silent_where_nobody_listens() -> None:
     """A provider that is not there is the request's business."""
     async with raw_server(Connection.closed) as url:

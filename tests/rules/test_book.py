@@ -81,7 +81,7 @@ def test_a_child_of_a_parent_is_allowed_right_after_it_and_nowhere_else() -> Non
         ("1", "1", True), ("1", "1.0", True), ("1", "true", False), ("1", "one", False), ("007", "7", True),
         ("2.5", "2.50", True), ("-1e3", "-1000", True), ("1", "\u0661", False), ("1", "1_0", False),
         ("9" * 40, "9" * 39 + "8", False), ("yes", "yes\n", True), ("yes", "Yes", False), ("", "  ", True),
-        ("nan", "nan", True), ("1", "1" * 5000, False),
+        ("1e999", "1e998", False), ("nan", "nan", True), ("1", "1" * 5000, False),
     ],
 )  # fmt: skip
 def test_an_output_is_compared_as_what_it_reads_as(key: str, output: str, same: bool) -> None:
@@ -179,6 +179,7 @@ def test_only_its_own_arguments_are_blamed_on_a_rule() -> None:
     fault = "y: is missing; x/0: is wrong; xx: too much; a.b: no"
     assert fixed.blamed(fault) == "x/0: is wrong; a.b: no"
     assert fixed.blamed("y: is missing; acb: no") is None
+    assert Fixed("run_first look", "/0/args", {"a/b~": 1}).blamed("a~1b~0: is wrong") == "a~1b~0: is wrong"
 
 
 def test_approval_is_a_question() -> None:

@@ -168,6 +168,27 @@ def test_rules_that_no_turn_can_follow_are_refused_at_creation(rules: list[Any],
     assert says in str(caught.value)
 
 
+def test_a_turn_can_begin_with_some_tool() -> None:
+    """Where each comes only after another, none is ever called."""
+    says = "the rules leave no tool to call at the start of a turn: parent look"
+    assert faults({"type": "parent", "tool": "look", "children": list(KNOWN)}) == {"/tool_rules": says}
+
+
+def test_what_is_required_can_be_reached() -> None:
+    """By some order of calls, whatever they bring; otherwise no turn could end."""
+    required = {"type": "required_before_exit", "tool": "write"}
+    circle: list[Any] = [
+        {"type": "run_first", "tool": "look"},
+        {"type": "children", "tool": "look", "children": ["once"]},
+        {"type": "conditional", "tool": "once", "mapping": {"1": "look"}, "require_mapping": True},
+    ]
+    assert faults(*circle, required) == {"/tool_rules/3": "the other rules never let it be called"}
+    circle[2]["mapping"]["2"] = "write"
+    assert validated(*circle, required).tool_rules
+    ended = [{"type": "exit", "tool": "once"}, {"type": "parent", "tool": "once", "children": ["write"]}]
+    assert list(faults(*ended, required)) == ["/tool_rules/2"]
+
+
 def test_rules_are_told_of_beside_all_other_faults() -> None:
     """In one answer, whatever else is wrong; a tool the agent lacks is no tool of its rules."""
     rule = {"type": "exit", "tool": "get_time"}
@@ -178,6 +199,9 @@ def test_rules_are_told_of_beside_all_other_faults() -> None:
         "/tool_rules/0/tool": "the agent has no tool 'get_time'",
         "/tool_rules/1/args": "strict does not take this: x: is wrong",
     }
+    assert set(faults(rule, tools=["look", {"type": "client"}])) == {
+        "/tools/1/name", "/tools/1/description", "/tool_rules/0/tool",
+    }  # fmt: skip
 
 
 def test_what_the_model_has_to_fill_in_is_no_fault_of_a_rule() -> None:
@@ -189,4 +213,9 @@ def test_there_is_an_end_to_rules() -> None:
     """So that reading them takes no time worth speaking of; no value of theirs is in a message."""
     many = [{"type": "max_count", "tool": f"t{number}", "count": 1} for number in range(201)]
     assert list(faults(*many)) == ["/tool_rules"]
+    names = ["look"] * 201
+    assert list(faults({"type": "children", "tool": "look", "children": names})) == ["/tool_rules/0/children"]
+    mapping = {str(number): "look" for number in range(201)}
+    assert list(faults({"type": "conditional", "tool": "look", "mapping": mapping})) == ["/tool_rules/0/mapping"]
+    assert len(faults(*[{"type": "exit", "tool": "look"}] * 200)) == 199
     assert "hunter2" not in str(faults({"type": "hunter2", "tool": "look"}))

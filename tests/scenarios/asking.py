@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.scenarios.script import Bring, Decide, End, Interrupt, Return, Say, Scenario, Start
+from tests.scenarios.script import Bring, Decide, End, Interrupt, Refused, Return, Say, Scenario, Start
 
 _NEEDS_APPROVAL: dict[str, Any] = {"tool_rules": [{"type": "requires_approval", "tool": "write"}]}
 _ZOOM = {
@@ -14,6 +14,12 @@ _ZOOM = {
 }
 _ZOOMS: dict[str, Any] = {"tools": ["look", _ZOOM]}
 _WRITES = '!call write {"text":"b"} !then !say Done.'
+
+
+def _cancelled(result: str) -> dict[str, dict[str, str]]:
+    """What differs without a socket: nobody hangs up, and nothing that was said stayed unheard."""
+    return {"HTTP": {"agent: [interrupted]": "agent:", result: "Cancelled: the run was cancelled."}}
+
 
 ASKING = (
     Scenario(
@@ -84,6 +90,7 @@ ASKING = (
         = cancelled (1)
         """,
         agent={"tools": [_ZOOM | {"say": False}], "tool_rules": [{"type": "requires_approval", "tool": "zoom"}]},
+        nature=_cancelled("Not run: the call ended before a person had decided."),
     ),
     Scenario(
         "hanging up before the client answers",
@@ -96,6 +103,7 @@ ASKING = (
         = cancelled (1)
         """,
         agent={"tools": [_ZOOM | {"say": False}]},
+        nature=_cancelled("Cancelled: the call ended before it finished."),
     ),
     Scenario(
         "an approval beside a call that runs",
@@ -107,6 +115,76 @@ ASKING = (
         call write {{"text":"b"}}: One moment, please. [heard: ]
         tool: found a
         tool: wrote b
+        agent: Done.
+        = end_turn (2)
+        """,
+        agent=_NEEDS_APPROVAL,
+    ),
+    Scenario(
+        "three calls of which each is answered in its own way",
+        (
+            Start(f'!call zoom {{"to":3}} !call look {{"q":"a"}} {_WRITES}', asked="write"),
+            Decide("write", approved=False, reason="not today"),
+            Decide("look"),
+            Return("zoom", {"now": 3}),
+            End(),
+        ),
+        f"""
+        user: !call zoom {{"to":3}} !call look {{"q":"a"}} {_WRITES}
+        agent:
+        call zoom {{"to":3}}: One moment, please.
+        call look {{"q":"a"}}: One moment, please. [heard: ]
+        call write {{"text":"b"}}: One moment, please. [heard: ]
+        tool: {{"now":3}}
+        tool: found a
+        tool failed: Denied by a person: not today
+        agent: Done.
+        = end_turn (2)
+        """,
+        agent={
+            "tools": ["look", "write", _ZOOM],
+            "tool_rules": [*_NEEDS_APPROVAL["tool_rules"], {"type": "requires_approval", "tool": "look"}],
+        },
+    ),
+    Scenario(
+        "a tool that the client runs once a person has approved",
+        (
+            Start('!call zoom {"to":3} !then !say There.', asked="zoom"),
+            Decide("zoom"),
+            Return("zoom", "zoomed"),
+            End(),
+        ),
+        """
+        user: !call zoom {"to":3} !then !say There.
+        agent:
+        call zoom {"to":3}: One moment, please.
+        tool: zoomed
+        agent: There.
+        = end_turn (2)
+        """,
+        agent={"tools": [_ZOOM], "tool_rules": [{"type": "requires_approval", "tool": "zoom"}]},
+    ),
+    Scenario(
+        "words before a person decides",
+        (Start(_WRITES, asked="write"), Refused("!say Hello?"), Decide("write"), End()),
+        f"""
+        user: {_WRITES}
+        agent:
+        call write {{"text":"b"}}
+        tool: wrote b
+        agent: Done.
+        = end_turn (2)
+        """,
+        agent=_NEEDS_APPROVAL,
+    ),
+    Scenario(
+        "two decisions on one call",
+        (Start(_WRITES, asked="write"), Decide("write", approved=False), Decide("write"), End()),
+        f"""
+        user: {_WRITES}
+        agent:
+        call write {{"text":"b"}}: One moment, please.
+        tool failed: Denied by a person.
         agent: Done.
         = end_turn (2)
         """,

@@ -1,6 +1,6 @@
 """Scenarios in which the agent calls tools, well or badly, or is made to."""
 
-from tests.scenarios.script import Goodbye, Interrupt, Say, Scenario, Start
+from tests.scenarios.script import Interrupt, Say, Scenario, Start
 
 CALLING = (
     Scenario(
@@ -118,32 +118,6 @@ CALLING = (
         """,
     ),
     Scenario(
-        "the agent hangs up",
-        (Say("!call end_call"), Goodbye()),
-        """
-        user: !call end_call
-        agent:
-        call end_call {}: Goodbye, talk to you soon!
-        tool: The call ends after the goodbye.
-        = tool_rule (1)
-        """,
-        agent={"tools": ["end_call"]},
-    ),
-    Scenario(
-        "memory search",
-        (Say('!call search_memory {"convo_keyword_queries":["parrot"]} !then !say Coco.'),),
-        """
-        user: !call search_memory {"convo_keyword_queries":["parrot"]} !then !say Coco.
-        agent:
-        call search_memory {"convo_keyword_queries":["parrot"]}: One moment, please.
-        tool: {"time":"Monday 2026-01-05 10:00","speaker":"office","source":"document","text":"Their parrot is Coco."}
-        agent: Coco.
-        = end_turn (2)
-        """,
-        agent={"tools": ["search_memory"]},
-        documents=("Their parrot is Coco.",),
-    ),
-    Scenario(
         "max_steps",
         (Say('!call look {"q":"a"} !then !call look {"q":"b"}'), Say("!say Yes.")),
         """
@@ -160,20 +134,5 @@ CALLING = (
         = end_turn (1)
         """,
         agent={"max_steps": 2},
-    ),
-    Scenario(
-        "words where a rule forces a call",
-        (Say("!say I would rather talk."),),
-        """
-        user: !say I would rather talk.
-        agent: I would rather talk.
-        note: [An answer in words does not count here. Call look.]
-        agent:
-        call look {"q":"news"}: One moment, please.
-        tool: found news
-        agent: Here is what I found: found news
-        = end_turn (3)
-        """,
-        agent={"tool_rules": [{"type": "run_first", "tool": "look", "args": {"q": "news"}}]},
     ),
 )

@@ -2,12 +2,18 @@
 
 from tests.scenarios.script import Say, Scenario
 
-_NOTICE = "Sorry, I lost my train of thought. Could you say that again?"
+NOTICE = "Sorry, I lost my train of thought. Could you say that again?"
 _AFTER = """
         user: !say Yes.
         agent: Yes.
         = end_turn (1)
         """
+_SEATS = {
+    "type": "object",
+    "properties": {"seats": {"type": "integer"}},
+    "required": ["seats"],
+    "additionalProperties": False,
+}
 
 
 def _fails(name: str, directive: str, error: str) -> Scenario:
@@ -17,7 +23,7 @@ def _fails(name: str, directive: str, error: str) -> Scenario:
         (Say(f"!fault {directive}"), Say("!say Yes.")),
         f"""
         user: !fault {directive}
-        agent: {_NOTICE}
+        agent: {NOTICE}
         = llm_api_error (1)
         {_AFTER.strip()}
         """,
@@ -33,7 +39,7 @@ def _breaks_off(name: str, directive: str, error: str) -> Scenario:
         f"""
         user: !say One two three four. !fault {directive}
         agent: One two
-        agent: {_NOTICE}
+        agent: {NOTICE}
         = llm_api_error (1)
         {_AFTER.strip()}
         """,
@@ -73,11 +79,38 @@ FAULTS = (
         agent:
         call look {{"malformed_arguments":"{{\\"pre_exec_msg\\":\\"One moment, p"}}: One moment, p
         tool failed: Not run: the model failed first.
-        agent: {_NOTICE}
+        agent: {NOTICE}
         = llm_api_error (1)
         {_AFTER.strip()}
         """,
         errors=("PROVIDER cut its reply off",),
+        nature={"HTTP": {r"{\"pre_exec_msg\":\"One moment, p": r"{\"q\":\"a rath"}},
+    ),
+    Scenario(
+        "a request that is too long",
+        (Say("!fault overflow"), Say("!say Yes.")),
+        f"""
+        user: !fault overflow
+        agent: {NOTICE}
+        = context_window_overflow (1)
+        {_AFTER.strip()}
+        """,
+        errors=("PROVIDER says that the conversation is too long for the model",),
+    ),
+    Scenario(
+        "words that are not what was asked for",
+        (Say("!say I am no JSON.", {"response_format": _SEATS}), Say('!say {"seats":2}', {"response_format": _SEATS})),
+        """
+        user: !say I am no JSON.
+        agent: I am no JSON.
+        = invalid_llm_response (1)
+        user: !say {"seats":2}
+        agent: {"seats":2}
+        = end_turn (1)
+        """,
+        errors=(
+            "the reply does not fit response_format: it is no JSON: JSON is malformed: invalid character (byte 0)",
+        ),
     ),
     Scenario(
         "a document in place of a stream",

@@ -1,19 +1,22 @@
 """Where scenarios are played: a gateway over a real store, and a simulated provider behind real HTTP that it asks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
 import aiohttp
 
 from tests.gateways import Place, gateway
-from tests.scenarios.doors import USER, over_socket
-from tests.scenarios.script import Outcome, Scenario, Step
+from tests.scenarios.doors import PLAYS, USER
+from tests.scenarios.outside import HOOKS, hooks, mcp_servers
+from tests.scenarios.script import Door, Outcome, Scenario
 from tests.scenarios.table import SCENARIOS
-from tests.scenarios.tools import TOOLS
+from tests.scenarios.tools import BASIC, TOOLS
 from tests.scenarios.transcript import transcript
 from tests.servers import serving
 from voice_agent.llm.capabilities import Api
@@ -30,6 +33,7 @@ _PATHS: dict[Api, str] = {
     "messages": ANTHROPIC_MESSAGES.path,
     "responses": OPENAI_RESPONSES.path,
 }
+_AT_ONCE = 12
 _AT = "2026-01-05T10:00:00Z"
 # Reasoning goes back over every wire format: the rules of the simulated provider look at it.
 _PROVIDERS = """
@@ -44,34 +48,33 @@ url = "{url}/v1"
 api = "responses"
 """
 
-# A way in: plays the steps with an agent, hangs up, and returns the errors that the client was told.
-Door = Callable[[Place, str, tuple[Step, ...]], Awaitable[list[str]]]
-
-# What came out, or what went wrong, by the scenario's name and the wire format.
-Found = dict[tuple[str, Api], Outcome | Exception]
+# What came out, or what went wrong, by the scenario's name, the wire format and the way in.
+Found = dict[tuple[str, Api, Door], Outcome | Exception]
 
 
 @dataclass(frozen=True)
 class House:
-    """A gateway, and the provider (`simulator` is its URL) that it asks over every wire format."""
+    """A gateway, the provider (`simulator` is its URL) that it asks over every wire format, and its tools' webhooks."""
 
     place: Place
     simulator: str
+    hooks: str
 
-    async def play(self, scenario: Scenario, api: Api, door: Door = over_socket) -> Outcome:
-        """Play a scenario over a wire format, with an agent of its own."""
-        agent_id = f"{scenario.name.replace(' ', '-')}-{api}"
+    async def play(self, scenario: Scenario, api: Api, door: Door) -> Outcome:
+        """Play a scenario over a wire format, by a way in, with an agent of its own."""
+        agent_id = f"{scenario.name.replace(' ', '-')[:45]}-{api}-{door}"
         await self.create(agent_id, api, scenario.agent)
         if scenario.documents:
             items = [{"text": text, "at": _AT, "speaker": "office"} for text in scenario.documents]
             await self.ask("POST", f"/v1/agents/{agent_id}/passages?user={USER}", {"items": items})
-        told = await door(self.place, agent_id, scenario.steps)
+        told = await PLAYS[door](self.place, agent_id, scenario.steps)
         return Outcome(await self.history(agent_id), _masked(told, api))
 
     async def create(self, agent_id: str, api: Api, fields: dict[str, Any]) -> None:
-        """Create an agent that speaks over a wire format, with every scenario tool if `fields` names none."""
-        base = {"id": agent_id, "name": agent_id, "model": f"{api}/m", "tools": [tool.name for tool in TOOLS]}
-        await self.ask("POST", "/v1/agents", base | fields)
+        """Create an agent that speaks over a wire format, with the basic tools if `fields` names none."""
+        base = {"id": agent_id, "name": agent_id, "model": f"{api}/m", "tools": [tool.name for tool in BASIC]}
+        document = json.dumps(base | fields).replace(HOOKS, self.hooks)
+        await self.ask("POST", "/v1/agents", json.loads(document))
 
     async def switch(self, agent_id: str, api: Api) -> None:
         """Have an agent speak over another wire format from the next call on."""
@@ -95,30 +98,36 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path) -> AsyncIterator[House]:
-    """Open one; its file of providers lies in `folder`."""
-    async with serving(create_app(0, 0)) as url:
+async def house(folder: Path, mcp: Path | None = None) -> AsyncIterator[House]:
+    """Open one; its file of providers lies in `folder`. `mcp`: the file of its MCP servers."""
+    async with serving(create_app(0, 0)) as url, hooks() as where:
         providers = folder / "providers.toml"
         providers.write_text(_PROVIDERS.format(url=url))
-        async with gateway(tools=TOOLS, providers=providers) as place:
-            yield House(place, url)
+        known: dict[str, Any] = {"providers": providers, "mcp_servers": mcp, "allowed_hosts": ("127.0.0.1",)}
+        async with gateway(tools=TOOLS, **known) as place:
+            yield House(place, url, where)
 
 
 async def play_all(folder: Path) -> Found:
-    """Every scenario over every wire format in one house."""
+    """Every scenario over every wire format, by every way in that it has, in one house, some at a time."""
     found: Found = {}
+    room = asyncio.Semaphore(_AT_ONCE)
 
-    async def play(here: House, scenario: Scenario, api: Api) -> None:
+    async def play(here: House, scenario: Scenario, api: Api, door: Door) -> None:
         try:
-            found[scenario.name, api] = await here.play(scenario, api)
+            async with room:
+                found[scenario.name, api, door] = await here.play(scenario, api, door)
         except Exception as fault:  # noqa: BLE001 - of this one only
-            found[scenario.name, api] = fault
+            found[scenario.name, api, door] = fault
 
-    async with house(folder) as here:
+    async with (
+        mcp_servers(folder / "mcp.json") as mcp,
+        house(folder, mcp) as here,
+        asyncio.TaskGroup() as tasks,
+    ):
         for scenario in SCENARIOS:
-            async with asyncio.TaskGroup() as tasks:
-                for api in APIS:
-                    tasks.create_task(play(here, scenario, api))
+            for api, door in product(APIS, scenario.doors):
+                tasks.create_task(play(here, scenario, api, door))
     return found
 
 

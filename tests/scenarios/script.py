@@ -1,15 +1,18 @@
 """What a scenario is: the steps of a caller, the agent they call, and the history that this has to leave."""
 
+import json
+import re
 from dataclasses import dataclass, field
 from textwrap import dedent
-from typing import Any
+from typing import Any, Literal, get_args
 
 
 @dataclass(frozen=True)
 class Say:
-    """Say something and hear the turn out."""
+    """Say something and hear the turn out. `fields`: what else the request says, which a socket cannot."""
 
     text: str
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,31 @@ class Greeted:
 
 @dataclass(frozen=True)
 class Goodbye:
-    """Hear the goodbye out, and the agent hang up."""
+    """Hear the goodbye out, and the agent hang up, or leave the call in another way."""
+
+    reason: str = "agent"
 
 
-Step = Say | Start | Interrupt | Decide | Return | End | Bring | Played | Note | Greeted | Goodbye
+@dataclass(frozen=True)
+class Late:
+    """Wait until a tool has finished that outlived its turn."""
+
+    tool: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Say something while calls wait for the client, and be told that they do: a socket takes it as a barge-in."""
+
+    text: str
+
+
+Step = Say | Start | Interrupt | Decide | Return | End | Bring | Played | Note | Greeted | Goodbye | Late | Refused
+
+Door = Literal["socket", "HTTP"]
+DOORS: tuple[Door, ...] = get_args(Door)
+# Speech is cut into, and what was heard of it told, over a socket; so are facts, the greeting and what comes late.
+_OVER_HTTP = (Say, Decide, Return, End, Bring, Refused, Goodbye)
 
 
 @dataclass(frozen=True)
@@ -95,7 +119,8 @@ class Scenario:
 
     `history` is what the store has to hold then (see `transcript`), `errors` what the client has to be told.
     `agent` are fields of its definition, `documents` what is on file about the caller.
-    `nature` are words of the history that are others in some wire format, which has no name for the thing.
+    `nature` are words of the history that are others in some wire format, which has no name for the thing, or by some
+    way in.
     """
 
     name: str
@@ -106,12 +131,36 @@ class Scenario:
     documents: tuple[str, ...] = ()
     nature: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def expected(self, api: str) -> "Outcome":
-        """What has to come out over a wire format."""
+    @property
+    def doors(self) -> tuple[Door, ...]:
+        """The ways in by which it can be played."""
+        return tuple(door for door in DOORS if all(_goes_by(door, step) for step in self.steps))
+
+    def expected(self, api: str = "", door: Door = "socket") -> "Outcome":
+        """What has to come out over a wire format, by a way in."""
         history = dedent(self.history).strip()
-        for word, other in self.nature.get(api, {}).items():
+        for word, other in [*self.nature.get(api, {}).items(), *self.nature.get(door, {}).items()]:
+            assert word in history
             history = history.replace(word, other)
-        return Outcome(history, self.errors)
+        return Outcome(history if door == "socket" else _unspoken(history), self.errors)
+
+
+def _goes_by(door: Door, step: Step) -> bool:
+    if door == "socket":
+        return not isinstance(step, Refused) and not (isinstance(step, Say) and step.fields)
+    if isinstance(step, Start):
+        return bool(step.asked) or not (step.said or step.tool)
+    return isinstance(step, _OVER_HTTP)
+
+
+def _unspoken(history: str) -> str:
+    """The history where nothing is said while tools run."""
+    return "\n".join(map(_bare, history.split("\n")))
+
+
+def _bare(line: str) -> str:
+    call = re.match(r"call \S+ ", line)
+    return line[: call.end() + json.JSONDecoder().raw_decode(line[call.end() :])[1]] if call else line
 
 
 @dataclass(frozen=True)

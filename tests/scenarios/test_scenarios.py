@@ -1,12 +1,15 @@
-"""Every scenario over every wire format: the stored history is the one that was written down, and so the same."""
+"""Every scenario over every wire format, by every way in: the stored history is the one that was written down."""
 
 import asyncio
+import re
+from typing import get_args
 
 import pytest
 
 from tests.scenarios.house import APIS, Found, play_all
-from tests.scenarios.script import Scenario
+from tests.scenarios.script import Door, Scenario
 from tests.scenarios.table import SCENARIOS
+from voice_agent.events import EndReason
 from voice_agent.llm.capabilities import Api
 
 
@@ -17,19 +20,42 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Found:
 
 
 @pytest.mark.parametrize("api", APIS)
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name.replace(" ", "-"))
-def test_a_scenario_leaves_the_history_that_was_written_down(played: Found, scenario: Scenario, api: Api) -> None:
+@pytest.mark.parametrize(
+    ("scenario", "door"),
+    [
+        pytest.param(scenario, door, id=f"{scenario.name.replace(' ', '-')}-{door}")
+        for scenario in SCENARIOS
+        for door in scenario.doors
+    ],
+)
+def test_a_scenario_leaves_the_history_that_was_written_down(
+    played: Found, scenario: Scenario, door: Door, api: Api
+) -> None:
     """Roles, texts, reasons and what was heard, over every wire format; the client was told of each fault."""
-    outcome = played[scenario.name, api]
+    outcome = played[scenario.name, api, door]
     if isinstance(outcome, Exception):
         raise outcome
-    expected = scenario.expected(api)
+    expected = scenario.expected(api, door)
     assert outcome.history == expected.history
     assert outcome.errors == expected.errors
 
 
 def test_what_differs_by_nature_is_one_reason_in_one_format() -> None:
-    """Everywhere else the histories are the same, word for word."""
-    differing = [(scenario.name, api) for scenario in SCENARIOS for api in scenario.nature]
-    assert differing == [("content_filter", "messages")]
+    """And without a socket the results of a cancelled run, and what was said by where a reply broke off."""
+    differing = {(scenario.name, way) for scenario in SCENARIOS for way in scenario.nature}
+    assert {name for name, way in differing if way in APIS} == {"content_filter"}
+    assert {name for name, way in differing if way not in APIS} == {
+        "hanging up before a person decides",
+        "hanging up before the client answers",
+        "a stream cut in an argument",
+        "a tool with effects while the model goes on",
+        "conditional that demands a key for the output",
+        "a bad argument that a rule sets",
+    }
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
+
+
+def test_every_reason_that_a_turn_can_end_for_is_among_them() -> None:
+    """That a turn waits for a decision is no end of it in the log: the ways in see it, and go on."""
+    ends = {reason for scenario in SCENARIOS for reason in re.findall(r"^ *= (\w+) ", scenario.history, re.MULTILINE)}
+    assert ends == {*get_args(EndReason)} - {"requires_approval"}

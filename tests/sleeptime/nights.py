@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from sleeptime.consolidate import Consolidator
+from tests.models import Unseen
 from tests.stores import fresh_store
 from voice_agent.agent import Agent
 from voice_agent.clock import SystemClock
@@ -39,7 +40,7 @@ def snapshot(*texts: str, **changes: Any) -> Snapshot:
     return msgspec.structs.replace(Snapshot(turns, 0, wanted=turns[-1].id if turns else "0-0"), **changes)
 
 
-class Counted:
+class Counted(Unseen):
     """The simulated model without pauses; keeps what it was asked."""
 
     def __init__(self) -> None:
@@ -54,9 +55,6 @@ class Counted:
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
         self.requests.append(request)
         await self._model.reply(request, emit)
-
-    async def warm(self) -> None:
-        """Nothing to warm."""
 
 
 class Night:

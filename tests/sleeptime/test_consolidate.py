@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from sleeptime.consolidate import MAX_STEPS, MOST_CONFLICTS, JobFailed
+from tests.models import Unseen
 from tests.sleeptime.nights import ANN, BOB, Night, night, turn
 from voice_agent.agent import Agent, Block, Sleeptime
 from voice_agent.events import ModelEvent
@@ -149,7 +150,7 @@ async def test_a_model_that_obeys_the_transcript_reaches_no_further_than_its_too
         assert "There is no tool named 'end_call'" in refused[0]
 
 
-class Meddler:
+class Meddler(Unseen):
     """A model beside which somebody edits a block by hand, so many times."""
 
     def __init__(self, here: Night, times: int) -> None:
@@ -164,9 +165,6 @@ class Meddler:
             value = BlockValue("human", f"They have a cat, said for the {self.edits}. time.", self.edits)
             assert await self._here.memory.write_block(ANN, value)
         await self._here.model.reply(request, emit)
-
-    async def warm(self) -> None:
-        """Nothing to warm."""
 
 
 async def test_a_block_edited_by_hand_meanwhile_is_read_again() -> None:

@@ -13,6 +13,8 @@ from voice_agent.store.memory import MemoryStore
 from voice_agent.store.recorder import Recorder
 from voice_agent.store.redis import RedisConversations
 from voice_agent.store.redis_memory import RedisMemory
+from voice_agent.store.redis_runs import RedisRuns
+from voice_agent.store.runs import RunStore
 
 
 class _Request(Protocol):
@@ -20,10 +22,11 @@ class _Request(Protocol):
 
 
 class Stores(NamedTuple):
-    """Two sides of one store."""
+    """Three sides of one store."""
 
     talk: ConversationStore
     memory: MemoryStore
+    runs: RunStore
 
 
 @pytest.fixture(params=["server", "recorder"])
@@ -48,10 +51,10 @@ async def directory(request: _Request) -> AsyncIterator[Directory]:
 
 @pytest.fixture(params=["server", "recorder"])
 async def stores(request: _Request) -> AsyncIterator[Stores]:
-    """An empty store of each kind, with its memory."""
+    """An empty store of each kind, with its memory and its runs."""
     if request.param == "recorder":
         recorder = Recorder(SystemClock())
-        yield Stores(recorder, recorder)
+        yield Stores(recorder, recorder, recorder)
         return
     async with fresh_store() as connection:
-        yield Stores(RedisConversations(connection), RedisMemory(connection))
+        yield Stores(RedisConversations(connection), RedisMemory(connection), RedisRuns(connection))

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.store.proxy import forgetful
+from tests.store.runs import WEEK_S, run, waiting
 from tests.store.turns import OWNER, PAIR, commit, human, opened, record, ref, result, take
 from tests.stores import fresh_store, server
 from voice_agent.store.base import StoreDown
@@ -16,6 +17,7 @@ from voice_agent.store.keys import ShardKeys, shard
 from voice_agent.store.memory import Document
 from voice_agent.store.redis import RedisConversations
 from voice_agent.store.redis_memory import RedisMemory
+from voice_agent.store.redis_runs import RedisRuns
 from voice_agent.store.server import connect
 
 START = "0-0"
@@ -99,13 +101,13 @@ async def test_all_keys_of_a_pair_and_its_shard_have_one_tag() -> None:
         named = {**{name: getattr(keys.pair(PAIR), name) for name in keys.pair(PAIR).__struct_fields__}}
         named |= {name: getattr(shared(connection), name) for name in ShardKeys.__struct_fields__}
         assert all(tag in key for key in named.values())
-        assert len(set(named.values())) == len(named) == 13
+        assert len(set(named.values())) == len(named) == 15
 
 
 async def test_forgetting_leaves_no_key_of_the_pair() -> None:
     """But for its sessions' owners, which run out by themselves within a day, and the word that it was forgotten."""
     async with fresh_store() as connection:
-        talk, memory = RedisConversations(connection), RedisMemory(connection)
+        talk, memory, runs = RedisConversations(connection), RedisMemory(connection), RedisRuns(connection)
         await talk.open_session(PAIR, "s1", OWNER)
         first = await commit(talk, "t1")
         await commit(talk, "t2", evict=first)
@@ -113,14 +115,20 @@ async def test_forgetting_leaves_no_key_of_the_pair() -> None:
         (olive,) = await memory.add_documents(PAIR, (Document("olives"),))
         await memory.delete_document(PAIR, olive)
         await talk.begin_turn(opened(ref("t3")))
+        run_id = (await waiting(talk, runs)).session_id
+        await runs.write_run(run(run_id), WEEK_S)
         named = connection.keys.pair(PAIR)
         held = {key.decode() for key in await connection.call("KEYS", "*:demo:ann:*")}
         wanted = {getattr(named, name) for name in named.__struct_fields__} - {named.users}
-        assert wanted | {connection.keys.session(PAIR, "s1"), connection.keys.turn(ref("t3")).journal} == held
+        sessions = {connection.keys.session(PAIR, session) for session in ("s1", run_id)}
+        journals = {connection.keys.turn(of).journal for of in (ref("t3"), ref("t1", session=run_id))}
+        assert wanted | sessions | journals == held
+        assert len(await connection.call("KEYS", f"*r:{run_id}")) == 1
         assert await memory.forget(PAIR)
-        left = {key.decode() for key in await connection.call("KEYS", "*demo*")}
-        assert left == {connection.keys.session(PAIR, "s1")}
-        assert await connection.call("TTL", connection.keys.session(PAIR, "s1")) > 0
+        left = {key.decode() for pattern in ("*demo*", "*run-*") for key in await connection.call("KEYS", pattern)}
+        assert left == sessions
+        for session in sessions:
+            assert await connection.call("TTL", session) > 0
 
 
 async def test_versions_that_are_not_kept_take_no_room() -> None:

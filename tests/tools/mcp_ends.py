@@ -20,6 +20,15 @@ from voice_agent.tools.mcp.servers import McpServers
 
 SERVER = str(Path(__file__).parent / "mcp_server.py")
 ROOT = str(Path(__file__).parent.parent.parent)
+# A server that ends at nothing but SIGKILL.
+DEAF = f"""
+    import runpy, signal, sys, time
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.argv = [{SERVER!r}, "stdio"]
+    runpy.run_path({SERVER!r}, run_name="__main__")
+    while True:
+        time.sleep(1)
+"""
 CONTEXT = ToolContext(agent_id="a1", user="u1", session_id="s1", turn_id="t1", call_id="c1", at=0.0)
 
 
@@ -31,6 +40,35 @@ def stdio(*words: str, **env: str) -> Definition:
 def script(source: str) -> Definition:
     """A server that is nothing but this."""
     return Definition("test", Stdio(sys.executable, ("-c", textwrap.dedent(source)), {}, None))
+
+
+def handmade(answer: str, *, restless: bool = False) -> Definition:
+    """A server of one tool, `act`, whose calls get this answer, where `lists` counts how often its list was asked for.
+
+    A restless one tells after each list that it has changed.
+    """
+    return script(f"""
+        import json, sys
+
+        def say(**fields):
+            print(json.dumps({{"jsonrpc": "2.0"}} | fields), flush=True)
+
+        lists = 0
+        for message in map(json.loads, sys.stdin):
+            match message["method"]:
+                case "initialize":
+                    able = {{"capabilities": {{"tools": {{"listChanged": True}}}}, "protocolVersion": "2025-06-18"}}
+                    say(id=message["id"], result={{"serverInfo": {{"name": "a", "version": "1"}}}} | able)
+                case "tools/list":
+                    lists += 1
+                    say(id=message["id"], result={{"tools": [{{"name": "act", "inputSchema": {{"type": "object"}}}}]}})
+                    if {restless}:
+                        say(method="notifications/tools/list_changed")
+                case "tools/call":
+                    say(id=message["id"], {answer})
+                case _ if "id" in message:
+                    say(id=message["id"], error={{"code": -32601, "message": "unknown"}})
+    """)
 
 
 @asynccontextmanager

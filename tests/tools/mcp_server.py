@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 from typing import Any
 
@@ -86,6 +87,19 @@ async def swap(context: Context[Any]) -> str:
     await context.notify_tools_changed()
     await context.session.send_tool_list_changed()
     return "swapped"
+
+
+@server.tool()
+async def too_big() -> str:
+    """Return more than anybody reads."""
+    return "x" * 40 * 1024 * 1024
+
+
+@server.tool()
+async def spawn() -> str:
+    """Start a process that stays, in a session of its own, and tell its id."""
+    sleep = (sys.executable, "-c", "import time; time.sleep(300)")
+    return str(subprocess.Popen(sleep, start_new_session=True).pid)
 
 
 @server.tool()

@@ -29,8 +29,18 @@ def _faults() -> object:
     raise ToolFault("nobody is at home", "denied")
 
 
+def _faults_badly() -> object:
+    raise ToolFault("nobody is at \ud83d", "denied")
+
+
 def _exits() -> object:
     sys.exit(3)
+
+
+def _kills_its_keeper() -> object:
+    os.kill(os.getppid(), signal.SIGKILL)
+    while True:
+        time.sleep(FOREVER_S)
 
 
 def _eats_memory() -> object:
@@ -71,6 +81,7 @@ WAYS: dict[str, Callable[[], object]] = {
     "answers": lambda: "fine",
     "raises": _raises,
     "faults": _faults,
+    "faults with half a letter": _faults_badly,
     "exits": _exits,
     "returns 10 MB": lambda: "é" * 10_000_000,
     "returns bytes": lambda: b"gr\xfc\xdfe",
@@ -79,6 +90,7 @@ WAYS: dict[str, Callable[[], object]] = {
     # These would take the process along, so that only an isolated tool may.
     "exits at once": lambda: os._exit(4),
     "kills itself": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "kills its keeper": _kills_its_keeper,
     "eats memory": _eats_memory,
     "burns": _burns,
     "forks": _forks,
@@ -148,10 +160,22 @@ def leave() -> list[int]:
 
 
 @tool(isolate=True)
+def halt(where: str) -> None:
+    """Start a process, stop the one that would end it all, write them down; then hang."""
+    born = subprocess.Popen((sys.executable, "-c", f"import time; time.sleep({FOREVER_S})"), start_new_session=True)
+    os.kill(os.getppid(), signal.SIGSTOP)
+    _write(where, (os.getpid(), os.getppid(), born.pid))
+
+
+@tool(isolate=True)
 def breed(where: str) -> None:
     """Start a process, and one that has a session of its own; write down all three; then hang."""
     words = (sys.executable, "-c", f"import time; time.sleep({FOREVER_S})")
     born = [subprocess.Popen(words).pid, subprocess.Popen(words, start_new_session=True).pid]
-    Path(where).with_suffix(".new").write_text(" ".join(map(str, (os.getpid(), os.getppid(), *born))))
+    _write(where, (os.getpid(), os.getppid(), *born))
+
+
+def _write(where: str, pids: tuple[int, ...]) -> None:
+    Path(where).with_suffix(".new").write_text(" ".join(map(str, pids)))
     Path(where).with_suffix(".new").rename(where)
     time.sleep(FOREVER_S)

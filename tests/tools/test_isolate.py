@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.stores import gone, until
-from tests.tools.misbehaving import breed, isolated, isolated_hangs, leave, tell, tell_later
+from tests.tools.misbehaving import breed, halt, isolated, isolated_hangs, leave, tell, tell_later
 from voice_agent.clock import SystemClock
 from voice_agent.events import RunTool, ToolReturned
 from voice_agent.tools.base import Tool, ToolContext, TurnContext
@@ -76,6 +76,7 @@ async def test_a_process_is_kept_for_the_agent_that_it_was_started_for(place: Pl
 async def test_async_functions_and_wrong_arguments(place: Place) -> None:
     """Both are as for any other tool."""
     assert await place.run(tell_later, number=21) == ToolReturned("c1", "42")
+    assert await place.run(tell_later, number=10**40) == ToolReturned("c1", str(2 * 10**40))
     wrong = await place.run(tell_later, number="x")
     assert (wrong.output, wrong.status) == (
         "tell_later failed: number: Input should be a valid integer", "error",
@@ -113,10 +114,11 @@ async def all_gone(pids: list[int]) -> bool:
     return all([await gone(pid) for pid in pids])
 
 
-async def test_cancelling_kills_all_that_the_tool_has_started(place: Place, tmp_path: Path) -> None:
-    """Also what left its process group."""
+@pytest.mark.parametrize("tool", [breed, halt])
+async def test_cancelling_kills_all_that_the_tool_has_started(place: Place, tmp_path: Path, tool: ToolFunction) -> None:
+    """Also what left its process group, and though the one that does it had been stopped."""
     async with asyncio.TaskGroup() as tasks:
-        call = tasks.create_task(place.run(breed, where=str(tmp_path / "pids")))
+        call = tasks.create_task(place.run(tool, where=str(tmp_path / "pids")))
         pids = await bred(tmp_path)
         assert not any([await gone(pid) for pid in pids])
         call.cancel()

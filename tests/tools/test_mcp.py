@@ -14,6 +14,7 @@ from tests.tools.mcp_ends import (
     call,
     fault,
     free_port,
+    handmade,
     listening,
     running,
     script,
@@ -96,8 +97,8 @@ async def test_agents_name_tools_one_by_one_or_all_of_a_server() -> None:
         assert [servers.serves(entry) for entry in entries] == [True, True, True, False, False, False]
 
 
-async def test_junk_on_stdout_ends_nothing() -> None:
-    """Lines that are no messages, and bytes that are no UTF-8, are passed over."""
+async def test_junk_on_stdout_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Lines that are no messages, and bytes that are no UTF-8, are passed over, and kept out of the log."""
     junk = f"""
         import os, runpy, sys
         os.write(1, b"starting \\xff\\xfe\\n")
@@ -106,6 +107,29 @@ async def test_junk_on_stdout_ends_nothing() -> None:
     """
     async with running(script(junk)) as servers:
         assert await answers(servers)
+    assert all(record.name.startswith("voice_agent.") for record in caplog.records)
+
+
+async def test_a_list_that_never_stands_still_is_read_now_and_then() -> None:
+    """A server that tells of a change after each list it gives is not asked for the next at once."""
+    async with running(
+        handmade('result={"content": [{"type": "text", "text": str(lists)}]}', restless=True)
+    ) as servers:
+
+        async def followed() -> bool:
+            return int(str(await call(servers, "act"))) > 1
+
+        await eventually(followed, "the list was read again")
+        counts = [int(str(await call(servers, "act"))) for _ in range(200)]
+        assert counts[-1] - counts[0] < 100
+
+
+async def test_what_a_server_says_of_its_failure_is_told_in_a_line() -> None:
+    """What the library says of an answer that it cannot read, which holds the answer, is not."""
+    async with running(handmade('error={"code": -32000, "message": "no\\nstock, token=abc"}')) as servers:
+        assert await fault(servers, "act") == "the MCP server test: no stock, token=***"
+    async with running(handmade('error={"code": -32700, "message": "input_value=abc"}')) as servers:
+        assert await fault(servers, "act") == "the MCP server test: its answer is not what the protocol asks for"
 
 
 async def test_what_a_server_writes_to_stderr_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """MCP servers that die, hang, come back, or never come; and that none is left behind."""
 
 import asyncio
+import functools
 import socket
 import sys
 import textwrap
@@ -13,8 +14,8 @@ from tests.commands import environment
 from tests.processes import eventually
 from tests.stores import gone
 from tests.tools.mcp_ends import (
+    DEAF,
     ROOT,
-    SERVER,
     answers,
     any_server,
     call,
@@ -43,6 +44,23 @@ async def test_a_server_that_dies_in_a_call_is_started_again(kind: str) -> None:
         assert servers.tools().keys() == offered
         await eventually(lambda: answers(servers), "the server is back")
         assert await call(servers, "tell_pid") != first
+
+
+async def test_a_message_without_end_costs_the_connection() -> None:
+    """It is read up to a bound; the call is a tool error, and the server is started again."""
+    async with any_server("stdio") as servers:
+        assert "the connection was lost in the call" in await fault(servers, "too_big")
+        assert "it sent a message of more than 33554432 bytes" in await fault(servers, "echo", text="a")
+        await eventually(lambda: answers(servers), "the server is back")
+
+
+async def test_what_a_server_has_started_ends_with_it() -> None:
+    """Also if it left the process group: those of one that dies again and again do not pile up."""
+    async with any_server("stdio") as servers:
+        pid = int(str(await call(servers, "spawn")))
+        assert not await gone(pid)
+        await fault(servers, "die")
+        await eventually(lambda: gone(pid), "what it has started has ended")
 
 
 @pytest.mark.parametrize("words", [(), ("old",)])
@@ -110,15 +128,7 @@ def test_a_server_that_never_answers_holds_the_start_up_for_ten_seconds_at_most(
 
 async def test_stopping_ends_the_processes() -> None:
     """One that is in a call, and one that takes no notice of its input's end and of SIGTERM."""
-    deaf = f"""
-        import runpy, signal, sys, time
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        sys.argv = [{SERVER!r}, "stdio"]
-        runpy.run_path({SERVER!r}, run_name="__main__")
-        while True:
-            time.sleep(1)
-    """
-    for definition in (stdio(), script(deaf)):
+    for definition in (stdio(), script(DEAF)):
         async with asyncio.TaskGroup() as tasks:
             async with running(definition) as servers:
                 pid = int(str(await call(servers, "tell_pid")))
@@ -128,16 +138,16 @@ async def test_stopping_ends_the_processes() -> None:
         assert await gone(pid)
 
 
-@pytest.mark.parametrize("words", [(), ("old",)])
-async def test_no_server_outlives_a_gateway_that_was_killed(words: tuple[str, ...]) -> None:
-    """Its input ends with the gateway."""
+@pytest.mark.parametrize("made", ["stdio()", "stdio('old')", "script(DEAF)"])
+async def test_no_server_outlives_a_gateway_that_was_killed(made: str) -> None:
+    """Its input ends with the gateway; one that takes no notice is killed, with what it has started."""
     source = f"""
-        import asyncio, sys
-        from tests.tools.mcp_ends import call, running, stdio
+        import asyncio
+        from tests.tools.mcp_ends import DEAF, call, running, script, stdio
 
         async def main():
-            async with running(stdio(*{words!r})) as servers:
-                print(await call(servers, "tell_pid"), flush=True)
+            async with running({made}) as servers:
+                print(await call(servers, "tell_pid"), await call(servers, "spawn"), flush=True)
                 await asyncio.Event().wait()
 
         asyncio.run(main())
@@ -146,8 +156,9 @@ async def test_no_server_outlives_a_gateway_that_was_killed(words: tuple[str, ..
         sys.executable, "-c", textwrap.dedent(source), stdout=PIPE, cwd=ROOT, env=environment()
     )
     assert process.stdout is not None
-    pid = int(await process.stdout.readline())
-    assert not await gone(pid)
+    pids = [int(pid) for pid in (await process.stdout.readline()).split()]
+    assert not any([await gone(pid) for pid in pids])
     process.kill()
     await process.communicate()
-    await eventually(lambda: gone(pid), "the server has ended")
+    for pid in pids:
+        await eventually(functools.partial(gone, pid), "the server has ended, and what it has started")

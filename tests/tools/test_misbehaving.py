@@ -65,6 +65,7 @@ EVERYWHERE_ALIKE: list[tuple[str, str, Callable[[str], bool]]] = [
     ("answers", "ok", "fine".__eq__),
     ("raises", "error", " failed: ValueError: no such street".__eq__),
     ("faults", "denied", "nobody is at home".__eq__),
+    ("faults with half a letter", "denied", "nobody is at \ufffd".__eq__),
     ("exits", "error", lambda text: text in (" failed: SystemExit: 3", " failed: RuntimeError: SystemExit: 3")),
     ("returns 10 MB", "ok", lambda text: len(text) < 1100 and text.startswith("ééé") and " more characters]" in text),
     ("returns bytes", "ok", "gr\ufffd\ufffde".__eq__),
@@ -104,6 +105,7 @@ async def test_a_tool_that_hangs_has_timed_out(registry: ToolRegistry, name: str
     [
         ("exits at once", "error", f"isolated failed: its process exited with code 4. {SURE}"),
         ("kills itself", "error", f"isolated failed: its process was ended by SIGKILL. {SURE}"),
+        ("kills its keeper", "error", f"isolated failed: its process was ended by SIGKILL. {SURE}"),
         ("eats memory", "error", "isolated failed: it needed more than 256 MB of memory."),
         ("burns", "error", f"isolated failed: it used all the processor time that it may. {SURE}"),
         ("forks", "ok", "the parent's"),

@@ -62,6 +62,7 @@ def test_a_file_in_the_folder_takes_nothing_s_place(folder: Path) -> None:
         ("def f(:", r"SyntaxError: .* \(mod_bad.py, line 1\)"),
         ("raise SystemExit(3)", r"SystemExit: 3 \(.*mod_bad.py, line 1\)"),
         ("raise ValueError('one\\ntwo')", r"ValueError: one two \(.*mod_bad.py, line 1\)"),
+        ("class Odd(Exception):\n  __str__ = None\nraise Odd", r"Odd: an unprintable Odd \(.*mod_bad.py, line 3\)"),
         ("assert False", r"AssertionError: no more is said \(.*mod_bad.py, line 1\)"),
         (TOOLS.replace("{0}()", "{0}(x)").format("no"), r"TypeError: mod_bad.no: .*'x'.* \(.*mod_bad.py, line 7\)"),
     ],

@@ -78,6 +78,8 @@ async def refused(outward: Outward, url: str) -> OutwardError:
         ("localhost", NOT_PUBLIC), ("LOCALHOST.", NOT_PUBLIC), ("api.localhost", NOT_PUBLIC),
         ("127.1", ODD), ("2130706433", ODD), ("0x7f000001", ODD), ("0x7f.0.0.1", ODD), ("0177.0.0.1", ODD),
         ("017700000001", ODD), ("134744072", ODD), ("1.2.3.4.5", ODD), ("①②⑦.0.0.1", NOT_PUBLIC),
+        ("0x7f.1.", ODD), ("a\0b", ODD), ("a..b", ODD), (f"{'a' * 64}.com", ODD), ("a%00b", ODD),
+        (f"{'ü' * 60}.com", "it is no URL"),
         ("8.8.8.8", None), ("[2606:4700::1111]", None), ("[64:ff9b::8.8.8.8]", None), ("[::ffff:8.8.8.8]", None),
         ("hooks.example.com", None), ("localhost.example.com", None), ("10.example.com", None),
         ("bücher.example", None),
@@ -214,6 +216,10 @@ async def test_faults_say_whether_the_request_may_have_arrived() -> None:
     async with Outward(Guard()) as outward:
         fault = await refused(outward, "http://nowhere.invalid/")
         assert (str(fault), fault.final, fault.sent) == ("its host name is not known", False, False)
+    for garbled in (Server(status="99999 What"), Server(b"no gzip", "200 OK\r\nContent-Encoding: gzip")):
+        async with raw_server(garbled.serve) as url, Outward(Guard(["127.0.0.1"])) as outward:
+            fault = await refused(outward, url)
+            assert (str(fault), fault.final, fault.sent) == ("its answer cannot be read", False, True)
     half = Server(b"half", length=8)
     async with raw_server(half.serve) as url, Outward(Guard(["127.0.0.1"])) as outward:
         fault = await refused(outward, url)

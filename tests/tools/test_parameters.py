@@ -132,16 +132,17 @@ def test_names_that_pydantic_keeps_for_itself_are_allowed() -> None:
     assert parameters.bind(given, CONTEXT) == given
 
 
-def test_a_validator_that_crashes_is_a_fault_of_the_arguments() -> None:
+@pytest.mark.parametrize("fault", [KeyError, SystemExit])
+def test_a_validator_that_crashes_is_a_fault_of_the_arguments(fault: type[BaseException]) -> None:
     """The check runs inside the turn, so nothing that an author's validator does may leave it."""
 
     def crash(value: int) -> int:
-        raise KeyError(value)
+        raise fault(value)
 
     def careful(count: Annotated[int, AfterValidator(crash)]) -> None:
         """Do."""
 
-    assert read_parameters(careful).check({"count": 1}) == "arguments: they cannot be checked (KeyError)"
+    assert read_parameters(careful).check({"count": 1}) == f"arguments: they cannot be checked ({fault.__name__})"
 
 
 def test_arguments_that_utf8_cannot_carry_are_a_fault() -> None:
@@ -173,9 +174,37 @@ def no_schema(work: Callable[[], None]) -> None:
     """Do."""
 
 
+def no_attribute(count: "date.nowhere") -> None:  # type: ignore[name-defined]
+    """Do."""
+
+
+def no_expression(count: int) -> None:
+    """Do."""
+
+
+no_expression.__annotations__["count"] = "int |"
+
+
+def no_pattern(word: Annotated[str, Field(pattern="(?=a)b")]) -> None:
+    """Do."""
+
+
+def positional_context(context: ToolContext, /) -> None:
+    """Do."""
+
+
+def many_contexts(*contexts: ToolContext) -> None:
+    """Do."""
+
+
 @pytest.mark.parametrize(
     ("function", "named"),
     [
+        (no_attribute, "no_attribute: an annotation cannot be resolved: .* no attribute 'nowhere'"),
+        (no_expression, "no_expression: an annotation cannot be resolved: invalid syntax"),
+        (no_pattern, "no_pattern: a parameter's type has no JSON Schema: .* look-around"),
+        (positional_context, "positional_context: parameter 'context' is positional-only"),
+        (many_contexts, "many_contexts: parameter 'contexts' is variadic"),
         (unannotated, "unannotated: parameter 'count' has no annotation"),
         (reserved, "reserved: parameter 'pre_exec_msg' is reserved"),
         (many, "many: parameter 'words' is variadic"),

@@ -1,6 +1,7 @@
 """The decorator's policies, and the registry's answers to names it knows and does not know."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -105,6 +106,32 @@ def test_a_bad_policy_is_refused(policies: Any, named: str) -> None:
 
     with pytest.raises(TypeError, match=f"function: .*{named}"):
         tool(**policies)(function)
+
+
+async def _agenerates() -> AsyncIterator[int]:
+    """Count."""
+    yield 1
+
+
+def _generates() -> Iterator[int]:
+    """Count."""
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (_generates, "_generates: a tool returns one result, and yields none"),
+        (_agenerates, "_agenerates: a tool returns one result, and yields none"),
+        (partial(misbehaving.in_loop.function, how="x"), r"partial\(.*\) is no function"),
+        (Mapping, "Mapping'> is no function"),
+        (look, r"ToolFunction\(.*\) is no function"),
+    ],
+)
+def test_what_is_no_function_with_a_result_is_refused(given: Any, named: str) -> None:
+    """Calling it would bring nothing that a model could read."""
+    with pytest.raises(TypeError, match=named):
+        tool()(given)
 
 
 def test_a_missing_docstring_is_refused() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -124,6 +125,32 @@ async def test_whatever_a_function_raises_is_an_error_for_the_model(fault: BaseE
     assert "Traceback" not in returned.output
 
 
+async def test_what_would_have_to_be_awaited_is_no_result() -> None:
+    """A decorator that is not async hides an async function: said, instead of what Python calls it."""
+
+    def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def wrapped(**arguments: Any) -> object:
+            return function(**arguments)
+
+        return wrapped
+
+    @tool()
+    @plain
+    async def hidden(count: int) -> int:
+        """Do."""
+        return count
+
+    @tool()
+    async def twice() -> object:
+        """Do."""
+        return asyncio.sleep(0)
+
+    says = "failed: TypeError: it returned a coroutine, which nobody awaits; the function has to be async and await it"
+    assert await run(hidden, count=1) == ToolReturned("c1", f"hidden {says}", "error")
+    assert await run(twice) == ToolReturned("c1", f"twice {says}", "error")
+
+
 async def test_an_error_is_one_sentence_and_is_logged_with_its_place(caplog: pytest.LogCaptureFixture) -> None:
     """The model reads type and message; the log has the place and the ids beside it, and no secret."""
     made, _ = raising(ValueError("token=HUSH1234 is\nwrong"))
@@ -141,6 +168,15 @@ async def test_an_error_is_one_sentence_and_is_logged_with_its_place(caplog: pyt
 async def test_a_fault_is_in_the_tool_s_own_words(caplog: pytest.LogCaptureFixture) -> None:
     """With the status that it names; without words, it still says which tool failed."""
 
+    class Unprintable(ToolFault):
+        def __str__(self) -> str:
+            raise KeyError
+
+    @tool()
+    async def ask_oddly() -> None:
+        """Ask."""
+        raise Unprintable("x")
+
     @tool()
     async def ask(words: str) -> None:
         """Ask."""
@@ -148,7 +184,10 @@ async def test_a_fault_is_in_the_tool_s_own_words(caplog: pytest.LogCaptureFixtu
 
     assert await run(ask, words="line\nline") == ToolReturned("c1", "line\nline", "denied")
     assert await run(ask, words="") == ToolReturned("c1", "ask failed.", "denied")
-    assert [record.getMessage() for record in caplog.records] == ["line line", "ask failed."]
+    assert await run(ask_oddly) == ToolReturned("c1", "an unprintable Unprintable", "error")
+    assert [record.getMessage() for record in caplog.records] == [
+        "line line", "ask failed.", "an unprintable Unprintable",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("which", ["result", "fault", "exception"])
@@ -217,7 +256,7 @@ async def test_a_thread_is_abandoned_at_its_timeout() -> None:
     """The result comes while the thread still runs, and says that its effect may have happened."""
     release, ended = threading.Event(), threading.Event()
 
-    @tool(timeout_s=0.01)
+    @tool(timeout_s=0.3)
     def stuck() -> None:
         """Wait."""
         release.wait(PATIENCE_S)
@@ -227,7 +266,7 @@ async def test_a_thread_is_abandoned_at_its_timeout() -> None:
     assert not ended.is_set()
     assert returned.status == "timeout"
     assert returned.output == (
-        "stuck took longer than 0.01 s and could not be stopped: its effect may have happened, or may still happen."
+        "stuck took longer than 0.3 s and could not be stopped: its effect may have happened, or may still happen."
     )
     release.set()
     assert ended.wait(PATIENCE_S)
@@ -259,6 +298,26 @@ async def test_a_call_that_finds_no_free_thread_is_not_run() -> None:
     assert second == ToolReturned("c2", "late was not run: no thread was free for 0.02 s.", "timeout")
     assert first.result().status == "ok"
     assert ran == []
+
+
+async def test_a_thread_that_never_ends_takes_no_other_s_place() -> None:
+    """It was abandoned, and the next call has a thread of its own."""
+    release = threading.Event()
+
+    @tool(timeout_s=0.3)
+    def stuck() -> None:
+        """Wait."""
+        release.wait(PATIENCE_S)
+
+    @tool()
+    def quick() -> str:
+        """Answer."""
+        return "here"
+
+    runner = runner_of(stuck, quick, threads=1)
+    assert (await runner.run(RunTool("c1", "stuck", {}))).status == "timeout"
+    assert await runner.run(RunTool("c2", "quick", {})) == ToolReturned("c2", "here", "ok")
+    release.set()
 
 
 async def cancelled_once(begun: Callable[[], bool], made: ToolFunction) -> bool:
@@ -345,12 +404,12 @@ from voice_agent.events import RunTool
 from voice_agent.tools.base import TurnContext
 from voice_agent.tools.registry import ToolRegistry, tool
 
-@tool(timeout_s=0.01)
+@tool(timeout_s=0.3)
 def stuck() -> None:
     """Wait for ever."""
     threading.Event().wait()
 
-@tool(timeout_s=0.01)
+@tool(timeout_s=0.3)
 def late() -> None:
     """Fail after the loop is closed."""
     finish.wait()

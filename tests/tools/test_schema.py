@@ -167,3 +167,60 @@ def test_a_long_chain_of_references_is_refused() -> None:
 def test_what_no_json_could_hold_is_a_fault() -> None:
     """It raises nothing into the turn."""
     assert check_of({"properties": {"x": {"type": "string"}}})({"x": {1, 2}}) == "arguments: they cannot be checked"
+
+
+def test_what_holds_too_much_is_refused() -> None:
+    """Parts and patterns are counted before any is read; a pattern has a size."""
+    assert schema_faults({"properties": {f"x{n}": {} for n in range(5000)}}) == {"": "it has more than 5000 parts"}
+    patterns = {
+        "properties": {f"x{n}": {"pattern": "a"} for n in range(30)},
+        "patternProperties": {"b" * n: {} for n in range(1, 30)},
+    }
+    assert schema_faults(patterns) == {"": "it has more than 50 patterns"}
+    assert list(schema_faults({"properties": {"x": {"pattern": r"^(\p{L}{100}){40}$"}}})) == ["/properties/x/pattern"]
+
+
+def forks(count: int) -> dict[str, Any]:
+    """Each of so many references leads to the next by two ways."""
+    ways = {f"n{n}": {"allOf": [{"$ref": f"#/$defs/n{n + 1}"}] * 2} for n in range(count)}
+    return {"$ref": "#/$defs/n0", "$defs": {**ways, f"n{count}": {}}}
+
+
+def test_references_that_fork_without_end_are_refused() -> None:
+    """Forty of them are a million million ways; so are a few that all lead to each other."""
+    assert check_of(forks(10))({"x": 1}) is None
+    assert schema_faults(forks(40)) == {"": "its references lead too many ways"}
+    names = [f"n{n}" for n in range(12)]
+    mesh = {name: {"allOf": [{"$ref": f"#/$defs/{other}"} for other in names if other != name]} for name in names}
+    assert schema_faults({"$ref": "#/$defs/n0", "$defs": mesh}) == {"": "its references lead too many ways"}
+
+
+@pytest.mark.parametrize("back", ["#", "#here", "http://self/"])
+def test_ways_that_double_with_each_level_end_the_check(back: str) -> None:
+    """Arguments of few levels are checked, deep ones are not."""
+    check = check_of({
+        "$id": "http://self/", "$anchor": "here", "properties": {"x": {"allOf": [{"$ref": back}, {"$ref": back}]}},
+    })  # fmt: skip
+    assert check(deep(5)) is None
+    assert check(deep(60)) == "arguments: there is too much in them, or it is nested too deep"
+
+
+def test_alternatives_are_not_told_of_without_end() -> None:
+    """Each that does not fit takes time and memory: past a bound no field is named, past another nothing is checked."""
+    forms = [{"items": {"anyOf": [{"type": "null"}, {"type": "array"}, {"enum": list(range(97))}]}} for _ in range(30)]
+    check = check_of({"properties": {"x": {"anyOf": forms}}})
+    assert (check({"x": [0] * 10}), check({"x": [None] * 50})) == (None, None)
+    assert (check({"x": [-1]}) or "").startswith("x: none of its forms fits")
+    assert check({"x": [-1] * 50}) == "arguments: they do not fit the schema"
+    assert check({"x": [0] * 1000}) == "arguments: there is too much in them, or it is nested too deep"
+
+
+def test_a_type_that_holds_itself_in_many_ways_is_checked() -> None:
+    """Any JSON, written as a schema."""
+    within = {"$ref": "#/$defs/json"}
+    forms = [{"type": ["string", "number", "boolean", "null"]}, {"type": "array", "items": within}]
+    check = check_of({
+        "properties": {"x": within},
+        "$defs": {"json": {"anyOf": [*forms, {"type": "object", "additionalProperties": within}]}},
+    })  # fmt: skip
+    assert check({"x": {"a": [{"b": [1, {"c": [2, [None]]}]}]}}) is None

@@ -1,7 +1,9 @@
 """Secrets: not printed, and masked in whatever form they come back."""
 
 import base64
+import html
 import json
+import shlex
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from voice_agent.tools.secrets import NO_SECRETS, Secrets
 
-ODD = 'a "key"\\with\nlines, 100 % ü'
+ODD = 'a/<"key">\\with\nlines, it\'s 100 % ü'
 
 
 def test_they_are_a_mapping_that_shows_names_only() -> None:
@@ -25,7 +27,8 @@ def test_they_are_a_mapping_that_shows_names_only() -> None:
     "text",
     [
         ODD, json.dumps(ODD), json.dumps(ODD, ensure_ascii=False), repr(ODD), quote(ODD, safe=""), urlencode({"": ODD}),
-        " ".join(ODD.split()),
+        " ".join(ODD.split()), quote(ODD), quote(ODD, safe="").lower(), shlex.quote(ODD), html.escape(ODD),
+        base64.b64encode(ODD.encode()).decode(),
     ],
 )  # fmt: skip
 def test_a_value_is_masked_however_it_was_escaped(text: str) -> None:
@@ -33,6 +36,7 @@ def test_a_value_is_masked_however_it_was_escaped(text: str) -> None:
     masked = Secrets({"K": ODD}).masked(f"it is {text}!")
     assert "key" not in masked
     assert "lines" not in masked
+    assert "100" not in masked
     assert masked.startswith("it is ")
     assert "***" in masked
 

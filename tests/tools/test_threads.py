@@ -61,6 +61,56 @@ def test_a_job_that_waits_can_be_cancelled_and_never_begins() -> None:
     assert not ran.is_set()
 
 
+def test_a_job_that_is_left_to_itself_makes_room() -> None:
+    """For so many; one whose job ends goes away, and a job that has ended by then is not counted."""
+    threads = Threads(limit=1, most_left=2)
+    begun = [threading.Event() for _ in range(4)]
+    release = threading.Event()
+
+    def stuck(index: int) -> str:
+        begun[index].set()
+        assert release.wait(PATIENCE_S)
+        return "late"
+
+    def submitted(index: int) -> "Future[str]":
+        return threads.submit(lambda: stuck(index))
+
+    left = [submitted(index) for index in range(4)]
+    for index in range(3):
+        assert begun[index].wait(PATIENCE_S)
+        threads.leave(left[index])
+    assert not left[3].running()
+    release.set()
+    assert [future.result(PATIENCE_S) for future in left] == ["late"] * 4
+    threads.leave(left[0])
+    assert threads.submit(lambda: "last").result(PATIENCE_S) == "last"
+    begun[0].clear()
+    release.clear()
+    again = submitted(0)
+    assert begun[0].wait(PATIENCE_S)
+    assert threads.submit(lambda: "no room").cancel()
+    release.set()
+    assert again.result(PATIENCE_S) == "late"
+
+
+def test_a_job_that_finds_no_thread_is_not_run_later() -> None:
+    """The one who submits it is told, and may try again."""
+    threads, ran = Threads(limit=1), threading.Event()
+
+    def refused() -> str:
+        ran.set()
+        return "late"
+
+    before = threading.stack_size(1 << 46)
+    try:
+        with pytest.raises(RuntimeError):
+            threads.submit(refused)
+    finally:
+        threading.stack_size(before)
+    assert threads.submit(lambda: "fine").result(PATIENCE_S) == "fine"
+    assert not ran.is_set()
+
+
 def test_a_job_sees_the_caller_s_context_variables() -> None:
     """What a log line reads of its surroundings is the same in a thread."""
     token = SPEAKER.set("me")

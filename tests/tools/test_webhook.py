@@ -150,6 +150,7 @@ async def test_a_long_answer_is_cut_and_marked() -> None:
     [
         (answer(b'{"error":\n "no table"}', "404 Not Found"), 'the webhook answered 404: {"error": "no table"}'),
         (answer(b"", "500 Oops"), "the webhook answered 500"),
+        (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "the webhook answered 101"),
         (answer(b"y" * 600, "400 Bad"), f"the webhook answered 400: {'y' * 500}"),
         (
             answer(b"", "302 Found", Location="http://169.254.169.254/"),

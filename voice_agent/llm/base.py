@@ -3,13 +3,24 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from voice_agent.events import ModelEvent
 from voice_agent.llm.capabilities import Capability
+from voice_agent.llm.transcript import Kept
 from voice_agent.messages import ModelRequest
 
 
 class ModelError(Exception):
     """A model cannot be had (unknown provider, no key); the message says which and where to set it."""
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """What a model would send to its provider, as it is known by now, without headers: they hold the key."""
+
+    method: str
+    url: str
+    body: msgspec.Raw
 
 
 class Model(Protocol):
@@ -24,6 +35,10 @@ class Model(Protocol):
 
     async def warm(self) -> None:
         """Have a connection ready, without spending a token. Failures are silent: the request will tell."""
+        ...
+
+    def preview(self, request: ModelRequest) -> Preview:
+        """The first exchange that `reply` would begin with this request; nothing is sent."""
         ...
 
 
@@ -44,15 +59,16 @@ class ReplyDecoder(Protocol):
 class WireFormat(NamedTuple):
     """How one API is spoken. All of it is pure. `path` takes requests, `models` lists the provider's models.
 
-    `fields(request, wire_model, maker, capability)` is the body before it becomes JSON: `wire_model` is the model's
-    name at the provider, `maker` the name `Opaque.model` has to be for an opaque part to go back.
+    `fields(request, wire_model, maker, capability, kept)` is the body before it becomes JSON: `wire_model` is the
+    model's name at the provider, `maker` the name `Opaque.model` has to be for an opaque part to go back, `kept` what
+    the last request left.
     `decoder(maker, provider, secret)` reads one reply; provider and secret are for error texts. `droppable` are the
     names of fields, nested ones too, that can be left out when a provider refuses them (`Capability.refused`).
     """
 
     path: str
     models: str
-    fields: Callable[[ModelRequest, str, str, Capability], dict[str, Any]]
+    fields: Callable[[ModelRequest, str, str, Capability, Kept], dict[str, Any]]
     decoder: Callable[[str, str, str | None], ReplyDecoder]
     droppable: tuple[str, ...]
     headers: Mapping[str, str] = {}

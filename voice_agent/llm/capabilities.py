@@ -123,8 +123,9 @@ def refused_field(message: str, param: str, droppable: tuple[str, ...], body: by
     """The droppable field, among those the body holds, that a provider's refusal names; None if it names none."""
     sent = [field for field in droppable if f'"{field}":'.encode() in body]
     path = re.split(r"[.\[\]]+", param)
-    named = next((field for field in (path[0], path[-1]) if field in sent), None)
-    if named or path[0] in _CONTENT:
+    is_content = path[0] in _CONTENT
+    named = next((field for field in (path[-1:] if is_content else path) if field in sent), None)
+    if named or is_content:
         # What is wrong with the content, such as a tool's schema, may well be told in words that are fields' names.
         return named
     return next((field for field in sent if re.search(rf"\b{field}\b", message)), None)

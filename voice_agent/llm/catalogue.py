@@ -6,6 +6,7 @@ from voice_agent.clock import Clock
 from voice_agent.config import Settings
 from voice_agent.llm.base import Model, ModelError
 from voice_agent.llm.capabilities import Capabilities
+from voice_agent.llm.observed import Observe, ObservedPool
 from voice_agent.llm.provider import ProviderModel
 from voice_agent.llm.providers import Provider, fault_of, key_of, read_providers
 from voice_agent.llm.simulated.answer import Pace
@@ -56,13 +57,17 @@ class Catalogue:
         endpoint = self._pools[provider].endpoint
         return self._capabilities.of(endpoint.base_url, model, endpoint.api).context_window
 
-    def open(self, name: str) -> Model:
-        """The model of that name. Raises ModelError with what `check` says."""
+    def open(self, name: str, observe: Observe | None = None) -> Model:
+        """The model of that name. Raises ModelError with what `check` says.
+
+        Each of its exchanges with the provider is handed to `observe` when it is over, given up or not.
+        """
         fault = self.check(name)
         if fault is not None:
             raise ModelError(fault)
         if name == "simulated":
             pace = Pace(self._settings.simulated_first_token_ms, self._settings.simulated_token_ms)
-            return SimulatedModel(pace, self._clock)
+            return SimulatedModel(pace, self._clock, observe)
         provider, _, model = name.partition("/")
-        return ProviderModel(self._pools[provider], name, model, self._capabilities)
+        pool = self._pools[provider]
+        return ProviderModel(pool if observe is None else ObservedPool(pool, observe), name, model, self._capabilities)

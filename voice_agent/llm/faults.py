@@ -135,11 +135,13 @@ def _is_transient(status: int, error: ProviderError) -> bool:
     return status in (408, 409, 429) or status >= 500
 
 
+def masked(text: str, secret: str | None) -> str:
+    """The text without the key, and without whatever else looks like one."""
+    return _LIKE_A_KEY.sub("***", text.replace(secret, "***") if secret else text)
+
+
 def _quote(error: ProviderError, secret: str | None) -> str:
-    text = " ".join(error.message.split())
-    if secret:
-        text = text.replace(secret, "***")
-    text = _LIKE_A_KEY.sub("***", text)
+    text = masked(" ".join(error.message.split()), secret)
     if not text:
         return ""
     return f": {text[:_QUOTED_CHARS]}…" if len(text) > _QUOTED_CHARS else f": {text}"

@@ -10,8 +10,9 @@ from voice_agent.llm.faults import NOT_JSON
 def read_models(body: bytes) -> dict[str, dict[str, Any]]:
     """Fields by model, from the answer to a GET of the list; models and fields of which it tells nothing are left out.
 
-    Anthropic tells output limit, context window and ways of thinking; vLLM (`max_model_len`), Groq (`context_window`)
-    and OpenRouter (`context_length`, `supported_parameters`) tell of theirs; OpenAI tells only names.
+    Anthropic tells output limit, context window, ways of thinking and whether a schema is taken; vLLM
+    (`max_model_len`), Groq (`context_window`) and OpenRouter (`context_length`, `supported_parameters`) tell of theirs;
+    OpenAI tells only names.
     """
     try:
         listed = msgspec.json.decode(body)
@@ -37,17 +38,25 @@ def _fields(model: dict[str, Any]) -> dict[str, Any]:
             fields[name] = value
     takes = model.get("supported_parameters")
     if isinstance(takes, list):
-        optional = {"temperature": "temperature", "tool_choice": "tool_choice", "reasoning": "reasoning_effort"}
+        optional = {
+            "temperature": "temperature",
+            "tool_choice": "tool_choice",
+            "reasoning": "reasoning_effort",
+            "structured_outputs": "response_format",
+        }
         fields["refused"] = frozenset(field for listed, field in optional.items() if listed not in takes)
-    if (off := _thinking_off(model)) is not None:
-        fields["thinking_off"] = off
+    capabilities = model.get("capabilities")
+    if isinstance(capabilities, dict):
+        if (off := _thinking_off(capabilities.get("thinking"))) is not None:
+            fields["thinking_off"] = off
+        structured = capabilities.get("structured_outputs")
+        if isinstance(structured, dict) and structured.get("supported") is False:
+            fields["refused"] = frozenset({"format"})
     return fields
 
 
-def _thinking_off(model: dict[str, Any]) -> str | None:
+def _thinking_off(thinking: Any) -> str | None:
     """How thinking is switched off, of models that say which ways they take and think unless told."""
-    capabilities = model.get("capabilities")
-    thinking = capabilities.get("thinking") if isinstance(capabilities, dict) else None
     types = thinking.get("types") if isinstance(thinking, dict) else None
     if not isinstance(types, dict):
         return None

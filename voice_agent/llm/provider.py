@@ -9,11 +9,13 @@ import msgspec
 
 from voice_agent.events import ModelEvent
 from voice_agent.llm import anthropic_messages, chat_completions, faults, openai_responses
-from voice_agent.llm.base import WireFormat
+from voice_agent.llm.base import Preview, WireFormat
 from voice_agent.llm.capabilities import Api, Capabilities, Capability, refused_field
 from voice_agent.llm.faults import ProviderError
 from voice_agent.llm.http1 import WireError
 from voice_agent.llm.model_list import read_models
+from voice_agent.llm.observed import ObservedPool, ObservedReply, without_key
+from voice_agent.llm.transcript import Kept
 from voice_agent.llm.wire import Pool, Reply
 from voice_agent.messages import ModelRequest
 
@@ -23,7 +25,8 @@ FORMATS: Mapping[Api, WireFormat] = {
     "responses": openai_responses.FORMAT,
 }
 _ABOUT_VALUE = re.compile(
-    r"\b(?:maximum|minimum|range|at (?:most|least)|between|too (?:large|small|high|low)|(?:less|more) than)\b|[<>]",
+    r"\b(?:maximum|minimum|range|at (?:most|least)|between|too (?:large|small|high|low)|(?:less|more) than|schema)\b"
+    r"|[<>]",
     re.IGNORECASE,
 )
 _ABOUT_REASONING = re.compile(r"thinking|signature|reasoning|encrypted", re.IGNORECASE)
@@ -40,19 +43,20 @@ class _Trial(NamedTuple):
 class ProviderModel:
     """One model of one provider.
 
-    `name` is what the product calls it ("openai/gpt-6-luna"), `wire_model` what the provider calls it.
+    `name` is what the product calls it ("openai/gpt-6-luna"), `wire_model` what the provider calls it. With a pool that
+    is observed, every attempt is handed over when it ends.
     """
 
-    def __init__(self, pool: Pool, name: str, wire_model: str, capabilities: Capabilities) -> None:
+    def __init__(self, pool: Pool | ObservedPool, name: str, wire_model: str, capabilities: Capabilities) -> None:
         self._pool = pool
         self._name = name
         self._wire_model = wire_model
         self._capabilities = capabilities
+        self._kept: tuple[WireFormat, Capability, Kept] | None = None
 
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
         """See `Model.reply`. What is refused by name is left out, and asked again; for good, if that is taken."""
-        endpoint = self._pool.endpoint
-        trial: _Trial | None = _Trial(request, self._capabilities.of(endpoint.base_url, self._wire_model, endpoint.api))
+        trial: _Trial | None = _Trial(request, self._known())
         try:
             while trial is not None:
                 trial = await self._attempt(trial, emit)
@@ -67,11 +71,28 @@ class ProviderModel:
         if not self._capabilities.told(endpoint.base_url, endpoint.api):
             self._capabilities.tell(endpoint.base_url, endpoint.api, read_models(listed))
 
+    def preview(self, request: ModelRequest) -> Preview:
+        """See `Model.preview`: as far as is known by now what the model takes."""
+        endpoint = self._pool.endpoint
+        wire, body = self._encoded(_Trial(request, self._known()))
+        url = without_key(endpoint.url(wire.path).encode(), endpoint.key).decode()
+        return Preview("POST", url, msgspec.Raw(without_key(body, endpoint.key)))
+
+    def _known(self) -> Capability:
+        endpoint = self._pool.endpoint
+        return self._capabilities.of(endpoint.base_url, self._wire_model, endpoint.api)
+
+    def _encoded(self, trial: "_Trial") -> tuple[WireFormat, bytes]:
+        wire = FORMATS[trial.record.api_for(trial.request)]
+        if self._kept is None or self._kept[:2] != (wire, trial.record):
+            self._kept = (wire, trial.record, Kept())
+        fields = wire.fields(trial.request, self._wire_model, self._name, trial.record, self._kept[2])
+        return wire, msgspec.json.encode(fields)
+
     async def _attempt(self, trial: "_Trial", emit: Callable[[ModelEvent], None]) -> "_Trial | None":
         """What to try next, if that is worth it: nothing was emitted and something fewer will be sent."""
-        endpoint, request = self._pool.endpoint, trial.request
-        wire = FORMATS[trial.record.api_for(request)]
-        body = msgspec.json.encode(wire.fields(request, self._wire_model, self._name, trial.record))
+        endpoint = self._pool.endpoint
+        wire, body = self._encoded(trial)
         async with self._pool.post(wire.path, body, wire.headers) as reply:
             if reply.status == 200:
                 if trial.lasting:
@@ -101,12 +122,12 @@ class ProviderModel:
             return None
         bare_record = record.without(field)
         # A refusal that goes on, for all that was left out, means something else by the same word.
-        if msgspec.json.encode(wire.fields(request, self._wire_model, self._name, bare_record)) == body:
+        if self._encoded(trial._replace(record=bare_record))[1] == body:
             return None
-        # A value that is out of bounds says nothing of others.
+        # A value that is out of bounds, or a schema that is refused, says nothing of others.
         return _Trial(request, bare_record, lasting=trial.lasting or not _ABOUT_VALUE.search(error.message))
 
-    async def _stream(self, wire: WireFormat, reply: Reply, emit: Callable[[ModelEvent], None]) -> None:
+    async def _stream(self, wire: WireFormat, reply: Reply | ObservedReply, emit: Callable[[ModelEvent], None]) -> None:
         endpoint = self._pool.endpoint
         decoder = wire.decoder(self._name, endpoint.provider, endpoint.key)
 

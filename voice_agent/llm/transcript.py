@@ -2,14 +2,15 @@
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from voice_agent.messages import Message, ModelRequest, Opaque, ToolCall
+from voice_agent.messages import Message, Opaque, ToolCall
 from voice_agent.prompt import provider_text
 
+W = TypeVar("W")
 _NO_RESULT = "no result was recorded"
 _EMPTY_RESULT = "(empty)"
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
@@ -34,24 +35,45 @@ class Line(NamedTuple):
     is_live: bool
 
 
-def lines(request: ModelRequest, maker: str) -> Iterator[Line]:
-    """The conversation, oldest first; linear in its length.
+def lines(messages: tuple[Message, ...], maker: str, *, is_live: bool) -> Iterator[Line]:
+    """Messages of whole turns, oldest first; linear in their number.
 
-    A result stands with its call wherever it was recorded, one per call and in call order: a history with a gap would
-    be refused in every turn to come. Opaque parts are those that `maker` made; where they are not `is_live` (of a turn
-    that is over), reasoning is not to go back (facts/providers.md, sections 1.5 and 2.5).
+    A result stands with its call wherever among them it was recorded, one per call and in call order: a history with a
+    gap would be refused in every turn to come. Opaque parts are those that `maker` made; where they are not `is_live`
+    (of a turn that is over), reasoning is not to go back (facts/providers.md, sections 1.5 and 2.5).
     """
     waiting: defaultdict[str | None, deque[Message]] = defaultdict(deque)
-    for message in (*request.history, *request.turn):
+    for message in messages:
         if message.role == "tool":
             waiting[message.tool_call_id].append(message)
-    for is_live, messages in ((False, request.history), (True, request.turn)):
-        for message in messages:
-            if message.role == "tool":
-                continue
-            results = tuple(_result(call, waiting[call.id]) for call in message.tool_calls)
-            opaque = tuple(part for part in message.opaque if part.model == maker)
-            yield Line(message, provider_text(message), opaque, results, is_live)
+    for message in messages:
+        if message.role == "tool":
+            continue
+        results = tuple(_result(call, waiting[call.id]) for call in message.tool_calls)
+        opaque = tuple(part for part in message.opaque if part.model == maker)
+        yield Line(message, provider_text(message), opaque, results, is_live)
+
+
+class Kept:
+    """The settled history as a format wrote it for the last request: it only grows at its end, so that the next request
+    costs what is new in it. One is good for one format, maker and capability.
+    """
+
+    def __init__(self) -> None:
+        self._messages: tuple[Message, ...] = ()
+        self._written: Any = None
+
+    def history(
+        self, messages: tuple[Message, ...], maker: str, new: Callable[[], W], write: Callable[[W, Line], None]
+    ) -> W:
+        """All of a history, each line put by `write` on what `new` makes; kept, and not the caller's to change."""
+        if self._written is None or messages[: len(self._messages)] != self._messages:
+            self._messages, self._written = (), new()
+        written: W = self._written
+        for line in lines(messages[len(self._messages) :], maker, is_live=False):
+            write(written, line)
+        self._messages = messages
+        return written
 
 
 def _result(call: ToolCall, waiting: deque[Message]) -> Result:

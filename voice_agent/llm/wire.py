@@ -15,7 +15,7 @@ from voice_agent.llm.http1 import Connection, WireError
 
 _CONNECT_S = 5.0
 _KEEPALIVE_S = 120.0
-_WARM_S = 10.0
+_GET_S = 10.0
 _DRAIN_S = 0.25
 _MAX_REFUSAL_BYTES = 65_536
 _MAX_LIST_BYTES = 8 * 1_048_576
@@ -45,6 +45,11 @@ class Endpoint(msgspec.Struct, frozen=True):
         if self.key is None:
             return {}
         return {"Authorization": f"Bearer {self.key}"} if self.auth == "bearer" else {self.auth: self.key}
+
+    def url(self, path: str) -> str:
+        """Where requests for this path go, which may have a query of its own."""
+        query = urlencode(self.query)
+        return self.base_url.rstrip("/") + path + (("&" if "?" in path else "?") + query if query else "")
 
 
 class Http:
@@ -154,18 +159,22 @@ class Pool:
             yield reply
 
     async def warm(self, path: str, headers: Mapping[str, str] = {}) -> bytes:
-        """Have a connection open by a GET that costs no token, one at a time; what it answered. Faults are silent."""
+        """Have a connection open by a GET that costs no token, one at a time; what `get` gives."""
         if self._warming:
             return b""
         self._warming = True
         try:
-            with contextlib.suppress(WireError, TimeoutError):
-                async with asyncio.timeout(_WARM_S), self._asked(self._head("GET", path, headers) + b"\r\n") as reply:
-                    body = await reply.read(_MAX_LIST_BYTES)
-                    return body if reply.status == 200 else b""
-            return b""
+            return await self.get(path, headers)
         finally:
             self._warming = False
+
+    async def get(self, path: str, headers: Mapping[str, str] = {}) -> bytes:
+        """What a GET is answered with; empty unless that is a 200 which comes soon. Faults are silent."""
+        with contextlib.suppress(WireError, TimeoutError):
+            async with asyncio.timeout(_GET_S), self._asked(self._head("GET", path, headers) + b"\r\n") as reply:
+                body = await reply.read(_MAX_LIST_BYTES)
+                return body if reply.status == 200 else b""
+        return b""
 
     @contextlib.asynccontextmanager
     async def _asked(self, request: bytes) -> AsyncIterator[Reply]:
@@ -206,10 +215,9 @@ class Pool:
         key = (method, path, tuple(headers.items()))
         head = self._heads.get(key)
         if head is None:
-            base = urlsplit(self.endpoint.base_url)
-            query = urlencode(self.endpoint.query)
-            target = base.path.rstrip("/") + path + (("&" if "?" in path else "?") + query if query else "")
-            fields = {"Host": base.netloc.rpartition("@")[2], **self.endpoint.headers(), **headers}
+            url = urlsplit(self.endpoint.url(path))
+            target = f"{url.path}?{url.query}" if url.query else url.path
+            fields = {"Host": url.netloc.rpartition("@")[2], **self.endpoint.headers(), **headers}
             lines = [f"{method} {target} HTTP/1.1", "User-Agent: voice-agent-gateway", "Accept: */*"]
             lines.append("Accept-Encoding: identity")
             lines += [f"{name}: {value}" for name, value in fields.items()]

@@ -5,6 +5,8 @@ dealt with them (the watermark), up to a hard cap; so each message is in the pro
 normally its gist is in a block before it goes.
 """
 
+from functools import lru_cache
+
 import msgspec
 
 from voice_agent.messages import Message
@@ -16,17 +18,19 @@ START = "0-0"
 class WindowTurn(msgspec.Struct, frozen=True):
     """A turn in the window; `id` is its log entry's, empty until it is stored.
 
-    `counted` is what it weighs in tokens by the provider's count, where that is known.
+    `counted` is what it weighs in tokens by the provider's count, where that is known; `tokens` what it weighs in any
+    case, worked out once: windows are weighed with every turn.
     """
 
     key: str
     messages: tuple[Message, ...]
     id: str = ""
     counted: int | None = None
+    tokens: int = 0
 
-    @property
-    def tokens(self) -> int:
-        return tokens_of(self.messages) if self.counted is None else self.counted
+    def __post_init__(self) -> None:
+        weight = tokens_of(self.messages) if self.counted is None else self.counted
+        msgspec.structs.force_setattr(self, "tokens", weight)
 
 
 class Buffer(msgspec.Struct, frozen=True):
@@ -61,6 +65,7 @@ def bounds(most: int, least: int, max_tokens: int | None, room: int | None, *, a
     return Buffer(most, least, tokens, room, autoclear)
 
 
+@lru_cache(1 << 15)
 def order(entry_id: str) -> tuple[int, int]:
     """Log entry ids (`ms-n`) as they follow each other; a turn that is not stored yet comes last."""
     if not entry_id:

@@ -41,7 +41,7 @@ class Fixed(msgspec.Struct, frozen=True):
 
     def blamed(self, fault: str) -> str | None:
         """The part of a fault in a call's arguments ("field: what; field: what") that these are to blame for."""
-        names = "|".join(map(re.escape, self.args))
+        names = "|".join(re.escape(pointer_step(name)) for name in self.args)
         return "; ".join(part for part in fault.split("; ") if re.match(rf"(?:{names})[:/]", part)) or None
 
 
@@ -94,8 +94,9 @@ class Rulebook:
                 self._parents[child] = (*self._parents.get(child, ()), parent.tool)
         self._places = {last: self._place(last, rules) for last in (None, _ANY_OTHER, *self._tools)}
         self._forks = {rule.tool: self._fork(rule) for rule in _only(Conditional, rules)}
-        if ends := tuple(dict.fromkeys(self._dead_ends(rules))):
-            raise RuleError([RuleFault("", "", end) for end in ends])
+        ends = [RuleFault("", "", end) for end in dict.fromkeys(self._dead_ends(rules))]
+        if ends := ends or list(self._never_called(rules)):
+            raise RuleError(ends)
 
     # ---- asked in a turn ----
 
@@ -218,7 +219,9 @@ class Rulebook:
 
     def _dead_ends(self, rules: Sequence[ToolRule]) -> Iterator[str]:
         """Where the rules leave nothing to call however a turn goes: all that is required counts as called."""
-        yield from _faults(self.choice(Past()))
+        start = Past()
+        if self._tools and not self.choice(start).tools:
+            yield self._dead_end(start, self._placed(start), frozenset(), self._required)
         called = {rule.tool: [""] for rule in rules}
         for rule in _only(Conditional, rules):
             called[rule.tool] = [*rule.mapping, *([] if rule.require_mapping else [_NO_KEY])]
@@ -226,6 +229,20 @@ class Rulebook:
             if tool not in self._exits:
                 for output in outputs:
                     yield from _faults(self.choice(Past((*self._required, tool), output, (tool,))))
+
+    def _never_called(self, rules: Sequence[ToolRule]) -> Iterator[RuleFault]:
+        """Tools that are required, and that no order of calls leads to."""
+        found, ahead = set[str](), list[str | None]([None])
+        while ahead:
+            last = ahead.pop()
+            fork = self._forks.get(last or "")
+            places = [self._places[last]] if fork is None else [*fork.places.values(), fork.otherwise]
+            new = {name for place in places for name in place.tools} - found
+            found |= new
+            ahead += new - self._exits
+        for index, rule in enumerate(rules):
+            if isinstance(rule, RequiredBeforeExit) and rule.tool not in found:
+                yield RuleFault(f"/{index}", rule.name, "the other rules never let it be called")
 
     def _dead_end(self, past: Past, place: _Place, spent: frozenset[str], missing: Sequence[str]) -> str:
         after = "at the start of a turn" if past.last is None else f"after {past.last}"

@@ -29,9 +29,9 @@ class RuleError(ValueError):
 
 def find_faults(rules: Sequence[ToolRule], tools: Collection[str], exits: Collection[str]) -> list[RuleFault]:
     """Every fault of a single rule, and of each two that contradict each other; `exits` are tools that end a turn."""
-    faults = []
+    faults, known = [], frozenset(tools)
     for index, rule in enumerate(rules):
-        found = [*_unknown(rule, tools), *_own(rule), *_against(rule, rules[:index])]
+        found = [*_unknown(rule, known), *_own(rule), *_against(rule, rules[:index])]
         faults += [RuleFault(f"/{index}{path}", rule.name, message) for path, message in found]
     ends = dict.fromkeys(rule.tool for rule in rules if isinstance(rule, RequiredBeforeExit) and rule.tool in exits)
     if len(ends) > 1:
@@ -75,6 +75,7 @@ def _against(rule: ToolRule, others: Sequence[ToolRule]) -> Iterator[tuple[str, 
     for other in others:
         if other.name == rule.name:
             yield "", "there is such a rule for this tool already"
+            return
         if other.tool == rule.tool and {type(other), type(rule)} == {Exit, Continue}:
             yield "", "the tool can't both end the turn and go on"
 

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Names = Annotated[tuple[str, ...], Field(min_length=1)]
+MOST_RULES = MOST_NAMES = 200
+Names = Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_NAMES)]
 
 
 class _Rule(BaseModel):
@@ -53,7 +54,7 @@ class Conditional(_Rule):
     """
 
     type: Literal["conditional"] = "conditional"
-    mapping: dict[str, str] = Field(min_length=1)
+    mapping: dict[str, str] = Field(min_length=1, max_length=MOST_NAMES)
     default: str | None = None
     require_mapping: bool = False
 
@@ -93,5 +94,4 @@ ToolRule = Annotated[
     RunFirst | Children | Parent | Conditional | Exit | Continue | RequiredBeforeExit | RequiresApproval | MaxCount,
     Field(discriminator="type"),
 ]
-MOST_RULES = 200
 ToolRules = Annotated[tuple[ToolRule, ...], Field(max_length=MOST_RULES)]

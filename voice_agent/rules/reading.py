@@ -1,5 +1,6 @@
 """A tool's output and a rule's key as values that can be compared: truth value, whole number, number, text."""
 
+import math
 import re
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
@@ -20,6 +21,6 @@ def read_value(text: str) -> Reading:
         return ("truth", bare.lower() == "true")
     if _WHOLE.fullmatch(bare):
         return ("number", int(bare))
-    if _NUMBER.fullmatch(bare):
-        return ("number", float(bare))
+    if _NUMBER.fullmatch(bare) and math.isfinite(number := float(bare)):
+        return ("number", number)
     return ("text", bare)

@@ -164,7 +164,7 @@ class ConversationStore(Protocol):
         ...
 
     async def list_users(self, agent: str, after: str, limit: int) -> tuple[str, ...]:
-        """Users with a log at this agent, in code point order, those after `after`."""
+        """Users with a log at this agent, or a turn that waits: in code point order, those after `after`."""
         ...
 
     async def beat(self, owner: Owner, lease_ms: int) -> None:

@@ -26,7 +26,7 @@ WAIT_TIMEOUT_S = 10.0
 # Servers that answer these may take the same command in a moment: loading, full, out of disk, failing over.
 _PASSING = (faults.OutOfMemoryError, faults.ReadOnlyError, faults.TryAgainError, faults.ClusterDownError)
 # In the order in which their heads build on each other.
-_SCRIPT_FILES = ("scripts.lua", "memory.lua", "jobs.lua")
+_SCRIPT_FILES = ("scripts.lua", "memory.lua", "jobs.lua", "runs.lua")
 _NO_ENTRY = (faults.AuthenticationError, faults.AuthorizationError)
 # The second one is what a waiting reader gets when the stream goes away under it.
 _NO_GROUP_CODES = ("NOGROUP", "UNBLOCKED")

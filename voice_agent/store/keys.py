@@ -5,6 +5,9 @@ from outside are percent-encoded: no agent, user or turn can reach another's key
 in code point order are kept as they are (UTF-8 sorts the same way).
 """
 
+import re
+from functools import lru_cache
+from secrets import token_hex
 from urllib.parse import quote
 from zlib import crc32
 
@@ -23,12 +26,14 @@ AGENTS = "t:{agents}:rows"
 AGENT_NAMES = "t:{agents}:names"
 API_KEYS = "t:keys"
 SECRET = "t:secret"
+_RUN_ID = re.compile("run-([0-9a-f]+)-[0-9a-f]{16}")
 
 
 class PairKeys(msgspec.Struct, frozen=True):
     """What is kept of one pair: its log, the turns lately committed, its counters, and the list of users it is in.
 
     Of its memory: blocks, their versions, search keys, added documents with the batches lately added, deleted ones.
+    Of its runs: their ids, and the turn that waits for the client.
     """
 
     log: str
@@ -41,6 +46,8 @@ class PairKeys(msgspec.Struct, frozen=True):
     docs: str
     batches: str
     gone: str
+    runs: str
+    waiting: str
 
 
 class ShardKeys(msgspec.Struct, frozen=True):
@@ -76,13 +83,7 @@ class Keys(msgspec.Struct, frozen=True):
 
     def pair(self, pair: Pair) -> PairKeys:
         """The pair's own keys."""
-        tag = self.tag(pair)
-        stem = f"t:{{{tag}}}:p:{_join(pair.agent, pair.user)}"
-        return PairKeys(
-            log=f"{stem}:log", seen=f"{stem}:seen", meta=f"{stem}:meta", users=self.users(tag, pair.agent),
-            blocks=f"{stem}:blocks", versions=f"{stem}:versions", keys=f"{stem}:keys",
-            docs=f"{stem}:docs", batches=f"{stem}:batches", gone=f"{stem}:gone",
-        )  # fmt: skip
+        return _pair(self.tag(pair), pair)
 
     def session(self, pair: Pair, session_id: str) -> str:
         """The session's owner and epoch."""
@@ -94,9 +95,18 @@ class Keys(msgspec.Struct, frozen=True):
         member = _join(ref.pair.agent, ref.pair.user, ref.session_id, ref.turn_id)
         return TurnKeys(self.session(ref.pair, ref.session_id), journal(tag, member), open_turns(tag), member)
 
+    def new_run(self, pair: Pair) -> str:
+        """An id for a run of the pair."""
+        return f"run-{self.tag(pair)}-{token_hex(8)}"
+
+    def run(self, run_id: str) -> str | None:
+        """The record of a run; None if it can be no run's id."""
+        found = _RUN_ID.fullmatch(run_id)
+        return f"t:{{{found[1]}}}:r:{run_id}" if found is not None and found[1] in self.tags else None
+
     def users(self, tag: str, agent: str) -> str:
         """The agent's users on one shard."""
-        return f"t:{{{tag}}}:users:{_join(agent)}"
+        return _users(tag, agent)
 
 
 def shard(tag: str) -> ShardKeys:
@@ -130,4 +140,24 @@ def lease(slot: str) -> str:
 
 
 def _join(*parts: str) -> str:
-    return ":".join(quote(part, safe="") for part in parts)
+    return ":".join(map(_quoted, parts))
+
+
+@lru_cache(1 << 14)
+def _quoted(part: str) -> str:
+    return quote(part, safe="")
+
+
+@lru_cache(1 << 12)
+def _pair(tag: str, pair: Pair) -> PairKeys:
+    stem = f"t:{{{tag}}}:p:{_join(pair.agent, pair.user)}"
+    return PairKeys(
+        log=f"{stem}:log", seen=f"{stem}:seen", meta=f"{stem}:meta", users=_users(tag, pair.agent),
+        blocks=f"{stem}:blocks", versions=f"{stem}:versions", keys=f"{stem}:keys",
+        docs=f"{stem}:docs", batches=f"{stem}:batches", gone=f"{stem}:gone",
+        runs=f"{stem}:runs", waiting=f"{stem}:waiting",
+    )  # fmt: skip
+
+
+def _users(tag: str, agent: str) -> str:
+    return f"t:{{{tag}}}:users:{_join(agent)}"

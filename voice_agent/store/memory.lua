@@ -158,7 +158,7 @@ redis.call('XADD', KEYS[2], '*', 'document', ARGV[2])
 return 1
 
 -- script: trim
--- KEYS meta, changes, log, seen, keys, users · ARGV agent, user, ms
+-- KEYS meta, changes, log, seen, keys, users, waiting · ARGV agent, user, ms
 local border = ARGV[3] .. '-0'
 local last = redis.call('XREVRANGE', KEYS[3], '(' .. border, '-', 'COUNT', 1)[1]
 if not last then return 0 end
@@ -177,7 +177,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. ARGV[3])
 move(KEYS[1], 'cursor', last)
 move(KEYS[1], 'start', last)
 redis.call('HSET', KEYS[1], 'born', 'after ' .. last)
-if redis.call('XLEN', KEYS[3]) == 0 then redis.call('ZREM', KEYS[6], ARGV[2]) end
+unlist(KEYS[6], KEYS[3], KEYS[7], ARGV[2])
 announce(KEYS[2], ARGV[1], ARGV[2], 'memory', tonumber(redis.call('HGET', KEYS[1], 'version') or 0), '[]', 0)
 return gone
 

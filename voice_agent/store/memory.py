@@ -79,13 +79,17 @@ class Passages(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Something changed in a pair's memory: `memory` (a job or a hand wrote it), or `forgotten`."""
+    """Something changed in a pair's memory: `memory` (a job or a hand wrote it), or `forgotten`.
+
+    Or `cancel`, of which memory knows nothing: the run `run` of the pair is to stop, wherever it goes on.
+    """
 
     pair: Pair
-    kind: Literal["memory", "forgotten"]
+    kind: Literal["memory", "forgotten", "cancel"]
     version: int
     labels: tuple[str, ...] = ()
     lag_ms: float = 0.0
+    run: str = ""
 
 
 class MemoryHealth(msgspec.Struct, frozen=True):
@@ -185,8 +189,8 @@ class MemoryStore(Protocol):
     async def trim(self, pair: Pair, before: float) -> int:
         """Delete what entered the log before this time (seconds since the epoch), and the search keys that tell of it.
 
-        Window and cursor begin after it, and readers of the archive begin anew. Blocks and documents stay. Returns how
-        many entries went.
+        Window and cursor begin after it, and readers of the archive begin anew. Blocks and documents stay. Runs and a
+        turn that waits for its client go as well, by when they began. Returns how many entries of the log went.
         """
         ...
 

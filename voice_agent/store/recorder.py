@@ -6,13 +6,10 @@ It passes the conformance suite of the real one. While `down` is set, every verb
 import secrets
 from bisect import bisect_right
 
-from msgspec.structs import replace
-
 from voice_agent.clock import Clock
 from voice_agent.messages import Message, TurnRecord
 from voice_agent.store.base import (
     AgentRow,
-    Fenced,
     Health,
     KeyRow,
     LoggedMessage,
@@ -25,31 +22,14 @@ from voice_agent.store.base import (
 )
 from voice_agent.store.log import Entry, HeardEntry, Page, TurnEntry, order, read_border
 from voice_agent.store.memory import Change
-from voice_agent.store.recorder_memory import MemoryRecorder
+from voice_agent.store.recorder_runs import Journal, RunRecorder
 
 
-class _Journal:
-    """An open turn: its head, and its steps by index."""
-
-    def __init__(self, head: OpenTurn) -> None:
-        self.head = head
-        self.steps: dict[int, tuple[Message, ...]] = {}
-
-    def turn(self, epoch: int, owner: Owner) -> OpenTurn:
-        steps = (message for index in sorted(self.steps) for message in self.steps[index])
-        head = self.head
-        return replace(head, ref=replace(head.ref, epoch=epoch), owner=owner, messages=(*head.messages, *steps))
-
-
-class Recorder(MemoryRecorder):
-    """`ConversationStore`, `Directory` and `MemoryStore`."""
+class Recorder(RunRecorder):
+    """`ConversationStore`, `Directory`, `MemoryStore` and `RunStore`."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
-        self._sessions: dict[tuple[Pair, str], tuple[int, Owner]] = {}
-        self._journals: dict[tuple[Pair, str], _Journal] = {}
-        self._committed: dict[tuple[Pair, str], str] = {}
-        self._leases: dict[str, tuple[str, float]] = {}
         self._agents: dict[str, AgentRow] = {}
         self._keys: dict[str, KeyRow] = {}
         self._secret = secrets.token_bytes(32)
@@ -77,7 +57,7 @@ class Recorder(MemoryRecorder):
         if place in self._journals:
             self._journals[place].head = turn
         else:
-            self._journals[place] = _Journal(turn)
+            self._journals[place] = Journal(turn)
 
     async def save_step(self, ref: TurnRef, index: int, messages: tuple[Message, ...]) -> None:
         self._note("save_step")
@@ -95,6 +75,7 @@ class Recorder(MemoryRecorder):
             self._log(ref.pair, entry)
             self._committed[place] = entry.id
             self._journals.pop(place, None)
+            self._waits_no_more(ref)
             if evict:
                 self._evict(ref.pair, evict)
         return self._committed[place]
@@ -120,7 +101,8 @@ class Recorder(MemoryRecorder):
 
     async def list_users(self, agent: str, after: str, limit: int) -> tuple[str, ...]:
         self._note("list_users")
-        users = sorted(pair.user for pair, mind in self._minds.items() if pair.agent == agent and mind.log)
+        pairs = {pair for pair, mind in self._minds.items() if mind.log} | self._waited
+        users = sorted(pair.user for pair in pairs if pair.agent == agent)
         return tuple(user for user in users if user > after)[:limit]
 
     async def beat(self, owner: Owner, lease_ms: int) -> None:
@@ -133,8 +115,7 @@ class Recorder(MemoryRecorder):
         for journal in self._journals.values():
             ref = journal.head.ref
             epoch, owner = self._sessions[ref.pair, ref.session_id]
-            incarnation, until = self._leases.get(owner.slot, ("", 0.0))
-            if incarnation != owner.incarnation or until <= self._clock.now():
+            if not self._waits(ref) and not self._alive(owner):
                 turns.append(journal.turn(epoch, owner))
         return tuple(turns)
 
@@ -153,10 +134,14 @@ class Recorder(MemoryRecorder):
         for place in mine:
             del self._journals[place]
         self._committed = {place: entry for place, entry in self._committed.items() if place[0] != pair}
-        return held or bool(mine)
+        if (self._forget_runs(pair) or mine) and not held:
+            self._announce(Change(pair, "forgotten", 0))
+            return True
+        return held
 
     async def trim(self, pair: Pair, before: float) -> int:
         self._note("trim")
+        self._trim_runs(pair, before)
         mind = self._mind(pair)
         gone, last = mind.trim(before)
         if gone:
@@ -215,8 +200,3 @@ class Recorder(MemoryRecorder):
         mind = self._mind(pair)
         mind.log.append(entry)
         mind.times[entry.id] = self._clock.wall()
-
-    def _fence(self, ref: TurnRef) -> None:
-        held = self._sessions.get((ref.pair, ref.session_id))
-        if held is not None and held[0] > ref.epoch:
-            raise Fenced(f"the session is owned under epoch {held[0]}, this write came under {ref.epoch}")

@@ -13,11 +13,13 @@ from voice_agent.store.keys import journal, lease, open_turns, session_of, shard
 from voice_agent.store.log import LOOK_PAST, Border, Entry, Page, read_border
 from voice_agent.store.server import read_health
 from voice_agent.store.snapshot import read_entry, read_snapshot
+from voice_agent.suspension import Suspension
 
 log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _decode_open = msgspec.json.Decoder(OpenTurn).decode
 _decode_messages = msgspec.json.Decoder(tuple[Message, ...]).decode
+_decode_suspension = msgspec.json.Decoder(Suspension).decode
 
 
 class RedisConversations:
@@ -47,7 +49,10 @@ class RedisConversations:
 
     async def commit_turn(self, ref: TurnRef, record: TurnRecord, evict: str | None = None) -> str:
         at, of, shared = self._keys.turn(ref), self._keys.pair(ref.pair), shard(self._keys.tag(ref.pair))
-        keys = (at.session, at.journal, at.index, of.seen, of.log, of.meta, of.users, shared.jobs, shared.changes)
+        keys = (
+            at.session, at.journal, at.index, of.seen, of.log, of.meta, of.users, shared.jobs, shared.changes,
+            of.waiting,
+        )  # fmt: skip
         arguments = (ref.epoch, ref.key, at.member, _encode(record), ref.pair.agent, ref.pair.user, evict or "")
         reply: bytes = await self._connection.run("commit_turn", keys, arguments)
         return reply.decode()
@@ -120,9 +125,12 @@ class RedisConversations:
 
 
 def _open_turn(held: dict[bytes, bytes]) -> OpenTurn:
-    """The turn as journalled: its head, and after it its steps in order."""
+    """The turn as journalled: its head, its steps in order, and the one it was suspended in, if it is not whole yet."""
     head = _decode_open(held.pop(b"head"))
+    suspended, whole = held.pop(b"suspended", None), held.pop(b"whole", b"0")
     steps = [_decode_messages(held[step]) for step in sorted(held, key=int)]
+    if suspended is not None and len(steps) == int(whole):
+        steps.append(_decode_suspension(suspended).step)
     return replace(head, messages=head.messages + tuple(message for step in steps for message in step))
 
 

@@ -3,6 +3,7 @@
 A place in the archive names the pair's life (another one begins when it was forgotten) and the last entries read.
 """
 
+from collections.abc import Iterable
 from hashlib import sha256
 
 import msgspec
@@ -15,6 +16,7 @@ from voice_agent.store.lines import Argument
 from voice_agent.store.log import Entry, fold, is_entry, strays
 from voice_agent.store.memory import Change, Document, Passages, SearchKey
 from voice_agent.store.redis_jobs import RedisJobs, encode
+from voice_agent.store.redis_runs import listed, read_kept
 from voice_agent.store.snapshot import CHUNK, START, Row, read_entry, read_snapshot
 
 _decode_block = msgspec.json.Decoder(BlockValue).decode
@@ -79,19 +81,23 @@ class RedisMemory(RedisJobs):
     async def forget(self, pair: Pair) -> bool:
         tag, of = self._keys.tag(pair), self._keys.pair(pair)
         shared, index, mine = shard(tag), open_turns(tag), members_of(pair)
-        listed = [member.decode() for member in await self._connection.call("ZRANGE", index, 0, -1)]
-        members = [member for member in listed if member.startswith(mine)]
+        opened = [member.decode() for member in await self._connection.call("ZRANGE", index, 0, -1)]
+        members = [member for member in opened if member.startswith(mine)]
+        kept = await read_kept(self._connection, pair)
+        waiting = [] if kept.waiting is None else [kept.waiting]
         keys = (
             of.meta, shared.jobs, shared.dead, shared.changes, of.users, index,
-            of.log, of.seen, of.blocks, of.versions, of.keys, of.docs, of.batches, of.gone,
-            *(journal(tag, member) for member in members),
+            of.log, of.seen, of.blocks, of.versions, of.keys, of.docs, of.batches, of.gone, of.runs, of.waiting,
+            *(journal(tag, member) for member in (*members, *waiting)),
+            *self._records(kept.runs),
         )  # fmt: skip
         return bool(await self._run("forget", pair, keys, *members))
 
     async def trim(self, pair: Pair, before: float) -> int:
-        of, shared = self._keys.pair(pair), shard(self._keys.tag(pair))
-        keys = (of.meta, shared.changes, of.log, of.seen, of.keys, of.users)
-        return int(await self._run("trim", pair, keys, max(0, int(before * 1000))))
+        of, shared, ms = self._keys.pair(pair), shard(self._keys.tag(pair)), max(0, int(before * 1000))
+        await self._trim_runs(pair, ms)
+        keys = (of.meta, shared.changes, of.log, of.seen, of.keys, of.users, of.waiting)
+        return int(await self._run("trim", pair, keys, ms))
 
     async def changes(self, places: dict[str, str], block_ms: int) -> tuple[Change, ...]:
         tags = {shard(tag).changes: tag for tag in self._keys.tags}
@@ -105,6 +111,19 @@ class RedisMemory(RedisJobs):
         for stream, rows in found.items():
             places[tags[stream.decode()]] = rows[-1][0].decode()
         return tuple(_change(fields) for rows in found.values() for _, fields in rows)
+
+    async def _trim_runs(self, pair: Pair, ms: int) -> None:
+        of, kept = self._keys.pair(pair), await read_kept(self._connection, pair)
+        old = [run_id for run_id, created in kept.runs.items() if created < ms]
+        if not old and kept.waiting is None:
+            return
+        waits = journal(self._keys.tag(pair), kept.waiting or "")
+        keys = (of.runs, of.waiting, of.log, of.users, waits, *self._records(old))
+        members = (listed(run_id, kept.runs[run_id]) for run_id in old)
+        await self._connection.run("trim_runs", keys, (pair.user, kept.waiting or "", ms, *members))
+
+    def _records(self, run_ids: Iterable[str]) -> list[str]:
+        return [key for run_id in run_ids if (key := self._keys.run(run_id)) is not None]
 
     async def _rest(self, stream: str, rows: list[Row]) -> list[Row]:
         """What begins with `rows`, to its end."""
@@ -131,6 +150,9 @@ def _document(row: Row) -> Document:
 def _change(fields: dict[bytes, bytes]) -> Change:
     pair = Pair(fields[b"agent"].decode(), fields[b"user"].decode())
     labels, lag_ms = _decode_labels(fields[b"labels"]), float(fields[b"lag_ms"])
-    if fields[b"kind"] == b"forgotten":
-        return Change(pair, "forgotten", 0)
+    match fields[b"kind"]:
+        case b"forgotten":
+            return Change(pair, "forgotten", 0)
+        case b"cancel":
+            return Change(pair, "cancel", 0, run=fields[b"run"].decode())
     return Change(pair, "memory", int(fields[b"version"]), labels, lag_ms)

@@ -1,6 +1,7 @@
--- The atomic changes, but for memory's (memory.lua, jobs.lua). What stands before the first `-- script:` line, in each of
--- the files, is put in front of each script. A script takes all its keys in KEYS and can be repeated: a client that lost the reply just sends it again. Replies that begin with FENCED
--- or ABSENT are faults with a meaning of their own.
+-- The atomic changes, but for memory's (memory.lua, jobs.lua) and runs' (runs.lua). What stands before the first
+-- `-- script:` line, in each of the files, is put in front of each script. A script takes all its keys in KEYS and can be
+-- repeated: a client that lost the reply just sends it again. Replies that begin with FENCED or ABSENT are faults with a
+-- meaning of their own.
 local SESSION_TTL_S = 86400
 local SEEN_MAX = 1000
 
@@ -54,7 +55,8 @@ if redis.call('ZSCORE', KEYS[4], ARGV[2]) then return 0 end
 -- A session that said nothing for a day has expired: its turn brings it back.
 if redis.call('EXISTS', KEYS[1]) == 0 then own(KEYS[1], ARGV[1], ARGV[6], ARGV[7]) end
 redis.call('HSET', KEYS[2], 'head', ARGV[4])
-redis.call('ZADD', KEYS[3], ARGV[5], ARGV[3])
+-- A turn that was set aside is open again when it is taken up, and not before.
+if redis.call('HEXISTS', KEYS[2], 'suspended') == 0 then redis.call('ZADD', KEYS[3], ARGV[5], ARGV[3]) end
 linger(KEYS[1])
 return 1
 
@@ -68,7 +70,7 @@ linger(KEYS[1])
 return 1
 
 -- script: commit_turn
--- KEYS session, journal, index, seen, log, meta, users, jobs, changes
+-- KEYS session, journal, index, seen, log, meta, users, jobs, changes, waiting
 -- ARGV epoch, turn, member, record, agent, user, last entry to evict or ''
 local fault = fenced(KEYS[1], ARGV[1])
 if fault then return fault end
@@ -82,6 +84,7 @@ redis.call('HSETNX', KEYS[6], 'born', id)
 redis.call('ZADD', KEYS[7], 0, ARGV[6])
 redis.call('DEL', KEYS[2])
 redis.call('ZREM', KEYS[3], ARGV[3])
+waits_no_more(KEYS[10], ARGV[3])
 if ARGV[7] ~= '' then evict(KEYS[6], KEYS[8], KEYS[9], ARGV[5], ARGV[6], ARGV[7]) end
 linger(KEYS[1])
 return id

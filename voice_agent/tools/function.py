@@ -1,6 +1,7 @@
 """Python functions as tools: async ones run in the event loop, others in a thread, isolated ones in a process."""
 
 import asyncio
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,14 @@ class ToolFunction(msgspec.Struct, frozen=True):
         return _Threaded(self, threads) if self.spec.threaded else _InLoop(self)
 
 
+def _ready(result: object) -> object:
+    """The result, unless that is yet to come. Raises TypeError."""
+    if not inspect.iscoroutine(result):
+        return result
+    result.close()
+    raise TypeError("it returned a coroutine, which nobody awaits; the function has to be async and await it")
+
+
 class _Hosted:
     def __init__(self, made: ToolFunction) -> None:
         self._made = made
@@ -57,7 +66,7 @@ class _Hosted:
 
 class _InLoop(_Hosted):
     async def run(self, arguments: dict[str, Any], context: ToolContext) -> object:
-        return await self._made.function(**self._made.parameters.bind(arguments, context))
+        return _ready(await self._made.function(**self._made.parameters.bind(arguments, context)))
 
 
 class _Threaded(_Hosted):
@@ -68,12 +77,13 @@ class _Threaded(_Hosted):
     async def run(self, arguments: dict[str, Any], context: ToolContext) -> object:
         """The result as text, which can take long to write. A thread that has begun is left to itself if cancelled."""
         bound = self._made.parameters.bind(arguments, context)
-        future = self._threads.submit(lambda: as_text(self._made.function(**bound)))
+        future = self._threads.submit(lambda: as_text(_ready(self._made.function(**bound))))
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             if future.cancelled():
                 raise NotStarted("no thread was free") from None
+            self._threads.leave(future)
             raise
 
 

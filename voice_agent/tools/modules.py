@@ -9,6 +9,7 @@ from types import ModuleType
 
 from voice_agent.config import ConfigError
 from voice_agent.tools.function import ToolFunction
+from voice_agent.tools.outcome import printed
 
 _SETTING = "VOICE_TOOLS"
 _OURS = str(Path(__file__).parents[1])
@@ -35,7 +36,7 @@ def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as fault:  # noqa: BLE001 - whatever the user's code does, the fault is the module's
-        what = " ".join(str(fault).split()) or "no more is said"
+        what = " ".join(printed(fault).split()) or "no more is said"
         raise ConfigError(
             f"{_SETTING}: module {name!r} cannot be imported: {type(fault).__name__}: {what}{_place(fault)}"
         ) from None

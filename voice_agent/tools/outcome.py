@@ -41,12 +41,12 @@ def as_text(result: object) -> str:
             plain = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), default=_plain)
         return well_formed(_plain(plain))
     except Exception:  # noqa: BLE001 - whatever a foreign object does when it is written down
-        return _printed(result)
+        return printed(result)
 
 
 def sentence(fault: BaseException, secrets: Secrets = NO_SECRETS) -> str:
     """An exception's type and message on one line, `secrets` and those of well-known shapes masked, no traceback."""
-    message = one_line(secrets.masked(_printed(fault)))
+    message = one_line(secrets.masked(printed(fault)))
     return f"{type(fault).__name__}: {message}" if message else type(fault).__name__
 
 
@@ -74,7 +74,8 @@ def _plain(value: Any) -> Any:
             return str(value)
 
 
-def _printed(value: object) -> str:
+def printed(value: object) -> str:
+    """A value as Python prints it. Never raises."""
     try:
         return well_formed(str(value))
     except Exception:  # noqa: BLE001 - `__str__` is foreign code too

@@ -4,6 +4,7 @@ The address that is connected to is the one that was looked at: names are resolv
 Redirects are not followed, and no proxy of the environment is used. aiohttp's faults leave here as `OutwardError`.
 """
 
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
@@ -12,12 +13,14 @@ from typing import Self
 import aiohttp
 import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 _CONNECT_S = 5.0
 # Below the 5 s after which usual servers close: what was sent on a connection just closed may not be sent again.
 _KEEPALIVE_S = 4.0
+_NAME = re.compile(r"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _SIX_TO_FOUR = IPv6Network("2002::/16")
 _NAT64 = IPv6Network("64:ff9b::/96")
@@ -77,7 +80,7 @@ class Guard:
             return None if self.admits(host) else _NOT_PUBLIC
         except ValueError:
             pass
-        if _is_odd_address(host):
+        if not _is_name(host):
             return "its host is neither a name nor an address in the usual form"
         return _NOT_PUBLIC if f".{_plain(host)}".endswith(".localhost") else None
 
@@ -172,13 +175,15 @@ def _plain(name: str) -> str:
     return name.rstrip(".").lower()
 
 
-def _is_odd_address(host: str) -> bool:
-    """Whether some resolver would read it as an address: 127.1, 2130706433, 0x7f.0.0.1, 0177.0.0.1."""
+def _is_name(host: str) -> bool:
+    """Whether it is a name, that no resolver would read as an address: 127.1, 2130706433, 0x7f.0.0.1, 0177.0.0.1."""
+    if not _NAME.fullmatch(host):
+        return False
     try:
-        socket.inet_aton(host)
+        socket.inet_aton(host.rstrip("."))
     except OSError:
-        return ":" in host or host.replace(".", "").isdigit()
-    return True
+        return not host.replace(".", "").isdigit()
+    return False
 
 
 def _translated(fault: Exception) -> OutwardError:
@@ -193,5 +198,7 @@ def _translated(fault: Exception) -> OutwardError:
             return OutwardError("no connection")
         case aiohttp.InvalidURL():
             return OutwardError("it is no URL", final=True)
+        case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError(__cause__=ContentEncodingError()):
+            return OutwardError("its answer cannot be read", sent=True)
         case _:
             return OutwardError("the connection was lost", sent=True)

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import SchemaError
 
-from voice_agent.agent import Fault, faults_of
+from voice_agent.agent import MISSING, Fault, faults_of
 from voice_agent.prompt import UTTERANCE_FIELD
 from voice_agent.tools.base import ToolContext
 
@@ -63,13 +64,18 @@ class Parameters(msgspec.Struct, frozen=True):
             return self.model.model_validate_json(msgspec.json.encode(arguments), strict=True)
         except ValidationError as error:
             raise ArgumentError(in_one_line(faults_of(error.errors(include_url=False, include_input=False)))) from None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # A validator of the tool's author may raise anything, and this runs inside the turn.
             raise ArgumentError(f"arguments: they cannot be checked ({type(error).__name__})") from error
 
 
 def in_one_line(faults: Sequence[Fault]) -> str:
-    """What is wrong with arguments, in words for the model: the first faults and how many more there are."""
+    """What is wrong with arguments, in words for the model: the first faults and how many more there are.
+
+    Where there are too many, fields that are just missing come last.
+    """
+    if len(faults) > _MOST_FAULTS:
+        faults = sorted(faults, key=lambda fault: fault.message == MISSING)
     lines = [f"{fault.path.lstrip('/') or 'arguments'}: {fault.message}" for fault in faults[:_MOST_FAULTS]]
     more = [f"and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
     return "; ".join(lines + more)
@@ -83,10 +89,10 @@ def read_parameters(function: Callable[..., Any]) -> Parameters:
     fields: dict[str, str] = {}
     definitions: dict[str, Any] = {}
     for parameter in _signature(function).parameters.values():
+        _refuse_unusable(where, parameter)
         if parameter.annotation is ToolContext:
             contexts.append(parameter.name)
             continue
-        _refuse_unusable(where, parameter)
         # pydantic reserves names ("schema", "_x", "model_…") that a parameter may well have: aliases carry them.
         field = f"p{len(fields)}"
         fields[field] = parameter.name
@@ -95,8 +101,9 @@ def read_parameters(function: Callable[..., Any]) -> Parameters:
         model = create_model("Arguments", __config__=ConfigDict(extra="forbid"), **definitions)
         parameters = Parameters(model, fields, tuple(contexts))
         parameters.schema()
-    except PydanticUserError as fault:
-        raise TypeError(f"{where}: a parameter's type has no JSON Schema: {fault.message}") from fault
+    except (PydanticUserError, SchemaError) as fault:
+        what = fault.message if isinstance(fault, PydanticUserError) else " ".join(str(fault).split())
+        raise TypeError(f"{where}: a parameter's type has no JSON Schema: {what}") from fault
     return parameters
 
 
@@ -121,7 +128,7 @@ def name_of(function: Callable[..., Any]) -> str:
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     try:
         return inspect.signature(function, eval_str=True)
-    except NameError as fault:
+    except Exception as fault:  # an annotation that is text is code
         raise TypeError(f"{name_of(function)}: an annotation cannot be resolved: {fault}") from fault
 
 

@@ -56,7 +56,11 @@ def tool(**policies: Unpack[Policies]) -> Callable[[Callable[..., Any]], ToolFun
     """
 
     def decorate(function: Callable[..., Any]) -> ToolFunction:
+        if not inspect.isroutine(function):
+            raise TypeError(f"{function!r} is no function")
         where = name_of(function)
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{where}: a tool returns one result, and yields none")
         chosen = _checked(where, policies)
         name = chosen.pop("name", function.__name__)
         if not _NAME.fullmatch(name):
@@ -160,15 +164,13 @@ class ToolRegistry:
             raise UnknownToolError(f"unknown tools: {', '.join(map(repr, unknown))}; known: {known}")
         return Toolbox(chosen)
 
-    def specs(self, names: Iterable[str], own: Mapping[str, Tool] = _NONE) -> dict[str, ToolSpec]:
+    def specs(self, names: Iterable[str]) -> dict[str, ToolSpec]:
         """What the loop must know of these tools, in this order. Raises UnknownToolError."""
-        return self.choose(names, own).specs
+        return self.choose(names).specs
 
-    def runner(
-        self, names: Iterable[str], clock: Clock, context: TurnContext, own: Mapping[str, Tool] = _NONE
-    ) -> ToolRunner:
+    def runner(self, names: Iterable[str], clock: Clock, context: TurnContext) -> ToolRunner:
         """A runner for one turn that runs these tools and no others. Raises UnknownToolError."""
-        return self.choose(names, own).runner(clock, context)
+        return self.choose(names).runner(clock, context)
 
 
 def _isolation(function: Callable[..., Any], chosen: dict[str, Any]) -> Isolation | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from voice_agent.clock import Clock
 from voice_agent.events import RunTool, ToolReturned, ToolStatus
 from voice_agent.tools.base import NotStarted, Tool, ToolContext, ToolFault, TurnContext
-from voice_agent.tools.outcome import as_text, cut, one_line, sentence
+from voice_agent.tools.outcome import as_text, cut, one_line, printed, sentence
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class TurnRunner:
             if deadline.expired():
                 return self._failed(call, tool, _overdue(call.name, tool, fault), "timeout")
             if isinstance(fault, ToolFault):
-                words = self._context.secrets.masked(as_text(str(fault))) or f"{call.name} failed."
+                words = self._context.secrets.masked(printed(fault)) or f"{call.name} failed."
                 return self._failed(call, tool, words, fault.status, fault)
             text = f"{call.name} failed: {sentence(fault, self._context.secrets)}"
             return self._failed(call, tool, text, "error", fault)

@@ -10,21 +10,25 @@ from typing import Any
 import jsonschema_rs
 from jsonschema_rs import ValidationError, ValidationErrorKind
 
-from voice_agent.agent import Fault, describe
+from voice_agent.agent import MISSING, Fault, describe
 from voice_agent.tools.parameters import in_one_line
+from voice_agent.tools.schema_work import RECURSIVE, objects_in, work_by_level
 
 # In place of the value: arguments may hold what no log should.
 _IT = "it"
 _STEPS_OF_A_PATTERN = 10_000
 # The library recurses on the machine's stack, once for each of these keywords that applies to a value, and for each
 # level of the value; past the stack's end (above 20,000 in 8 MB) is the end of the process.
-_RECURSIVE = frozenset({
-    "$ref", "$dynamicRef", "$recursiveRef", "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas",
-    "dependencies",
-})  # fmt: skip
 _DEEPEST = 10_000
 _MOST_RECURSIVE = 1000
 _MOST_LEVELS = 100
+# A step takes about 50 ns, and where all faults are told 10 µs and 2 kB.
+_MOST_STEPS = 1_000_000
+_MOST_STEPS_TOLD = 50_000
+_MOST_OBJECTS = 5000
+# Each takes up to 15 ms to read.
+MOST_PATTERNS = 50
+_LARGEST_PATTERN = 1_000_000
 _LONGEST_MESSAGE = 300
 _MOST_FAULTS = 100
 _META_SCHEMA = jsonschema_rs.validator_for(
@@ -45,24 +49,48 @@ def check_of(schema: dict[str, Any]) -> Callable[[dict[str, Any]], str | None]:
 
     Formats that JSON Schema defines (`date`, `email` …) are checked too. Raises SchemaError.
     """
-    recursive = sum(
-        key in _RECURSIVE for level in _levels(schema) for each in level if isinstance(each, dict) for key in each
-    )
-    if recursive > _MOST_RECURSIVE:
-        raise SchemaError((Fault("", f"it has more than {_MOST_RECURSIVE} alternatives and references"),))
+    recursive = sum(len(RECURSIVE & each.keys()) for each in objects_in(schema))
+    for found, most, what in (
+        (recursive, _MOST_RECURSIVE, "alternatives and references"),
+        (sum(1 for _ in objects_in(schema)), _MOST_OBJECTS, "parts"),
+        (patterns_in(schema), MOST_PATTERNS, "patterns"),
+    ):
+        if found > most:
+            raise SchemaError((Fault("", f"it has more than {most} {what}"),))
     validator = _read(schema)
     most_levels = min(_MOST_LEVELS, _DEEPEST // (1 + recursive))
+    work = work_by_level(schema, most_levels)
+    if work[0] > _MOST_STEPS:
+        raise SchemaError((Fault("", "its references lead too many ways"),))
 
     def check(arguments: dict[str, Any]) -> str | None:
-        if next(islice(_levels(arguments), most_levels, None), None):
-            return "arguments: they are nested too deep"
+        deep = ends = 0
+        for level in _levels(arguments):
+            deep += 1
+            ends += sum(not (each and isinstance(each, dict | list)) for each in level)
+            if deep > most_levels:
+                return "arguments: they are nested too deep"
+        steps = ends * work[min(deep, len(work)) - 1]
+        if steps > _MOST_STEPS:
+            return "arguments: there is too much in them, or it is nested too deep"
         try:
+            if validator.is_valid(arguments):
+                return None
+            if steps > _MOST_STEPS_TOLD:
+                return "arguments: they do not fit the schema"
             faults = list(islice(_faults(validator.iter_errors(arguments)), _MOST_FAULTS))
         except ValueError:  # no JSON
             return "arguments: they cannot be checked"
-        return in_one_line(faults) if faults else None
+        return in_one_line(faults)
 
     return check
+
+
+def patterns_in(schema: dict[str, Any]) -> int:
+    """How many regular expressions a schema holds."""
+    by_name = (each.get("patternProperties") for each in objects_in(schema))
+    alone = sum("pattern" in each for each in objects_in(schema))
+    return alone + sum(len(each) for each in by_name if isinstance(each, dict))
 
 
 def _levels(value: Any) -> Iterator[list[Any]]:
@@ -87,7 +115,9 @@ def _read(schema: dict[str, Any]) -> jsonschema_rs.Validator:
                 mask=_IT,
                 offline=True,
                 validate_formats=True,
-                pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_STEPS_OF_A_PATTERN),
+                pattern_options=jsonschema_rs.FancyRegexOptions(
+                    backtrack_limit=_STEPS_OF_A_PATTERN, size_limit=_LARGEST_PATTERN
+                ),
             )
     except ValidationError as error:
         faults = tuple(_faults([error]))
@@ -101,7 +131,7 @@ def _faults(errors: Iterable[ValidationError]) -> Iterator[Fault]:
         path = _pointer(error.instance_path)
         match error.kind:
             case ValidationErrorKind.Required(property=name):
-                yield Fault(path + _pointer([name]), "this field is required")
+                yield Fault(path + _pointer([name]), MISSING)
             case (
                 ValidationErrorKind.AdditionalProperties(unexpected=names)
                 | ValidationErrorKind.UnevaluatedProperties(unexpected=names)

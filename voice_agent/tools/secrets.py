@@ -1,7 +1,10 @@
 """An agent's secrets, as its tools are given them: they are not printed, and can be masked in whatever tools bring."""
 
+import html
 import json
 import re
+import shlex
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from urllib.parse import quote, quote_plus
@@ -9,6 +12,7 @@ from urllib.parse import quote, quote_plus
 from voice_agent.tool_definitions import MASK
 
 _SHORT = 6
+_ESCAPED = re.compile("%[0-9A-F]{2}")
 
 
 class Secrets(Mapping[str, str]):
@@ -33,7 +37,7 @@ class Secrets(Mapping[str, str]):
         return f"Secrets({', '.join(self._values)})"
 
     def masked(self, text: str) -> str:
-        """`text` with `***` for every value, also one that is escaped as in JSON, Python or a URL.
+        """`text` with `***` for every value, however it is written: as in JSON, Python, URLs, HTML, a shell, or base64.
 
         A value of a few characters is masked only where it stands alone: it may well be part of other words.
         """
@@ -48,15 +52,19 @@ NO_SECRETS = Secrets()
 
 def _forms(value: str) -> set[str]:
     """The value, and how it reads after what programs do to text."""
-    return {
+    in_urls = {quote(value), quote(value, safe=""), quote_plus(value)}
+    forms = {
         value,
         " ".join(value.split()),
         repr(value)[1:-1],
         json.dumps(value)[1:-1],
         json.dumps(value, ensure_ascii=False)[1:-1],
-        quote(value, safe=""),
-        quote_plus(value),
+        html.escape(value),
+        shlex.quote(value).strip("'"),
+        *in_urls,
+        *(_ESCAPED.sub(lambda code: code[0].lower(), each) for each in in_urls),
     }
+    return forms if len(value) < _SHORT else forms | {b64encode(value.encode()).decode().rstrip("=")}
 
 
 def _pattern(form: str) -> str:

@@ -116,7 +116,7 @@ class Webhook:
         status, text = outcome.status, outcome.body.decode("utf-8", "replace")
         if 300 <= status < 400:
             raise ToolFault(f"the webhook answered with a redirect ({status}), which is not followed")
-        if status >= 400:
+        if not 200 <= status < 300:
             quoted = " ".join(text[:_QUOTED_CHARS].split())
             raise ToolFault(f"the webhook answered {status}" + (f": {quoted}" if quoted else ""))
         if not outcome.whole:

@@ -1,60 +1,30 @@
 """A Messages model over real HTTP: text, tools, thinking within a turn, every fault, refused fields, warming."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import pytest
 
+from tests.llm.asking import SCHEMAS, Asked, asks, reply, think_in_three_steps
 from tests.llm.rawserver import Connection, raw_server
 from tests.servers import serving
-from tests.test_run import Listener
-from tests.turns import TOOLS, setup
-from voice_agent import events as ev
-from voice_agent.clock import SystemClock
 from voice_agent.events import ModelEvent, ModelFailed, ModelFinished, TextDelta, ToolCallDelta
 from voice_agent.llm.anthropic_messages.request import messages_fields
 from voice_agent.llm.capabilities import Capabilities
-from voice_agent.llm.provider import ProviderModel
 from voice_agent.llm.simulated.server import create_app
-from voice_agent.llm.wire import Endpoint, Http, Pool
-from voice_agent.messages import Message, ModelRequest, Opaque, ToolCall
-from voice_agent.prompt import Prompt
-from voice_agent.run import Inbox, run_turn
-from voice_agent.turn import Turn
+from voice_agent.llm.wire import Http
+from voice_agent.messages import Message, Opaque, ToolCall
 
-SCHEMAS = tuple(spec.schema for spec in TOOLS.values())
 OK = (
     b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"ok"}}\n\n'
     b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}\n\ndata: {"type":"message_stop"}\n\n'
 )
 
 
-def asks(*turn: Message | str, **fields: Any) -> ModelRequest:
-    """A request whose live turn is given."""
-    said = tuple(Message("user", part, 0.0) if isinstance(part, str) else part for part in turn)
-    return ModelRequest(**{"model": "m", "system": "s", "history": (), "turn": said, "tools": SCHEMAS, **fields})
-
-
-def model(http: Http, url: str, known: Capabilities | None = None) -> ProviderModel:
-    """A model at that address."""
-    endpoint = Endpoint("acme", url.removesuffix("/v1"), "s3cret-key", "x-api-key", api="messages")
-    return ProviderModel(Pool(http, endpoint), "acme/m", "simulated", known or Capabilities())
-
-
-async def reply(url: str, request: ModelRequest) -> list[ModelEvent]:
-    """All events of one reply."""
-    out: list[ModelEvent] = []
-    async with Http() as http, asyncio.timeout(10):
-        await model(http, url).reply(request, out.append)
-    return out
-
-
 async def test_text_streams_with_usage() -> None:
     """Tokens come one by one, then the end with what was counted."""
     async with serving(create_app(0, 0)) as url:
-        *words, end = await reply(url, asks("!say one two three"))
+        *words, end = await reply(url, "messages", asks("!say one two three"))
     assert words == [TextDelta("one"), TextDelta(" two"), TextDelta(" three")]
     assert isinstance(end, ModelFinished)
     assert (end.reason, end.usage and end.usage.output_tokens) == ("stop", 3)
@@ -65,7 +35,7 @@ async def test_text_streams_with_usage() -> None:
 async def test_thoughts_and_parallel_calls_stream() -> None:
     """Thoughts are opaque and signed; calls come in pieces, each under its own index."""
     async with serving(create_app(0, 0)) as url:
-        out = await reply(url, asks('!think Hm, so. !call look {"at": "it", "now": true} !call look'))
+        out = await reply(url, "messages", asks('!think Hm, so. !call look {"at": "it", "now": true} !call look'))
     thoughts = [event for event in out if isinstance(event, Opaque)]
     assert [(part.kind, part.data, part.block) for part in thoughts[:3]] == [
         ("thinking", "", 0),
@@ -82,38 +52,12 @@ async def test_thoughts_and_parallel_calls_stream() -> None:
     assert out[-1].reason == "tool_calls"
 
 
-class Kept(ProviderModel):
-    """A model that keeps what it was asked."""
-
-    requests: list[ModelRequest]
-
-    async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
-        self.requests.append(request)
-        await super().reply(request, emit)
-
-
-class Eyes:
-    """Sees at once."""
-
-    async def run(self, call: ev.RunTool) -> ev.ToolReturned:
-        return ev.ToolReturned(call.call_id, "a cat")
-
-
 async def test_thinking_goes_back_within_a_turn() -> None:
     """Over three steps every thought returns as it came, which the strict rules check, and the turn ends well."""
-    listener = Listener()
-    words = (
-        "!think One. !redact x !say Let me see. !call look {} !then !think Two, twice. !call quiet {} !then !say Done."
-    )
-    async with serving(create_app(0, 0)) as url, Http() as http, asyncio.timeout(10):
-        endpoint = Endpoint("acme", url, api="messages")
-        asked = Kept(Pool(http, endpoint), "acme/m", "simulated", Capabilities())
-        asked.requests = []
-        turn = Turn(setup(words, prompt=Prompt(model="m", system="s", tools=SCHEMAS), received_at=SystemClock().now()))
-        await run_turn(turn, asked, Eyes(), Inbox(), listener, SystemClock())
-    assert listener.ended.reason == "end_turn"
-    assert listener.ended.heard == "Let me see.Done."
-    fields = messages_fields(asked.requests[-1], "m", "acme/m", Capabilities().of("u", "m", "messages"))
+    ended, requests = await think_in_three_steps("messages")
+    assert ended.reason == "end_turn"
+    assert ended.heard == "Let me see.Done."
+    fields = messages_fields(requests[-1], "m", "acme/m", Capabilities().of("u", "m", "messages"))
     replayed = [
         [block.get("thinking") or block["type"] for block in message["content"]]
         for message in fields["messages"]
@@ -137,7 +81,7 @@ async def test_thinking_goes_back_within_a_turn() -> None:
 async def test_faults(fault: str, error: str, retryable: bool) -> None:
     """Each fault is one last event, in plain words, that says whether trying again may help."""
     async with serving(create_app(0, 0)) as url:
-        out = await reply(url, asks(f"!fault {fault}"))
+        out = await reply(url, "messages", asks(f"!fault {fault}"))
     assert out[-1] == ModelFailed(error, retryable)
     assert all(isinstance(event, TextDelta) for event in out[:-1])
 
@@ -155,7 +99,7 @@ async def test_faults(fault: str, error: str, retryable: bool) -> None:
 async def test_odd_ends(fault: str, reason: str) -> None:
     """Ends that are no failures keep their reason."""
     async with serving(create_app(0, 0)) as url:
-        out = await reply(url, asks(f"!fault {fault}"))
+        out = await reply(url, "messages", asks(f"!fault {fault}"))
     assert isinstance(out[-1], ModelFinished)
     assert out[-1].reason == reason
     assert any(isinstance(event, TextDelta) for event in out) == (fault != "empty")
@@ -170,7 +114,7 @@ async def test_another_apis_address() -> None:
         connection.send(chat)
 
     async with raw_server(answer) as url:
-        out = await reply(url, asks("hi"))
+        out = await reply(url, "messages", asks("hi"))
     assert out == [
         ModelFailed("acme does not answer as Anthropic Messages does: check its address and its `api` setting")
     ]
@@ -202,7 +146,7 @@ async def test_refused_fields_are_dropped_and_remembered() -> None:
 
     out: list[ModelEvent] = []
     async with raw_server(picky) as url, Http() as http, asyncio.timeout(10):
-        asked = model(http, url)
+        asked = Asked(http, url, "messages")
         await asked.reply(asks("a", reasoning="low"), out.append)
         await asked.reply(asks("b", reasoning="low"), out.append)
     assert [type(event) for event in out] == [TextDelta, ModelFinished] * 2
@@ -234,7 +178,7 @@ async def test_refused_thinking_blocks_are_left_out() -> None:
     out: list[ModelEvent] = []
     async with raw_server(strict) as url, Http() as http, asyncio.timeout(10):
         known = Capabilities()
-        await model(http, url, known).reply(asks("go", step, reasoning="low"), out.append)
+        await Asked(http, url, "messages", known).reply(asks("go", step, reasoning="low"), out.append)
         record = known.of(url.removesuffix("/v1"), "simulated", "messages")
     assert out[0] == TextDelta("ok")
     assert [b'"signature"' in body for body in bodies] == [True, False]
@@ -257,7 +201,7 @@ async def test_a_refusal_that_goes_on_is_told() -> None:
         SCHEMAS[0], parameters={"type": "object", "properties": {"temperature": {"type": "number"}}}
     )
     async with raw_server(stubborn) as url:
-        out = await reply(url, asks("hi", tools=(tool,)))
+        out = await reply(url, "messages", asks("hi", tools=(tool,)))
     assert isinstance(out[0], ModelFailed)
     assert out[0].error.startswith("acme refused the request (HTTP 400): tools.0.input_schema.temperature")
     assert count == 1
@@ -267,10 +211,12 @@ async def test_warming_reads_the_list_of_models() -> None:
     """The list fills the record: how thinking is switched off, and the limits."""
     known = Capabilities()
     async with serving(create_app(0, 0)) as url, Http() as http, asyncio.timeout(10):
-        await model(http, url, known).warm()
+        await Asked(http, url, "messages", known).warm()
         record = known.of(url, "simulated", "messages")
         out: list[ModelEvent] = []
-        await model(http, url, known).reply(asks("!say hi", reasoning="none", tool_choice="none"), out.append)
+        await Asked(http, url, "messages", known).reply(
+            asks("!say hi", reasoning="none", tool_choice="none"), out.append
+        )
     assert (record.api, record.thinking_off, record.max_output, record.context_window) == (
         "messages",
         "disabled",

@@ -1,62 +1,13 @@
-"""The Messages decoder against written streams, cut everywhere, and against bad endings and other APIs."""
+"""The Messages decoder against bad endings and other APIs. Whole streams: `test_goldens`."""
 
-from pathlib import Path
-
-import msgspec
 import pytest
 
-from voice_agent import events
-from voice_agent.events import FinishReason, ModelEvent, ModelFailed, ModelFinished, TextDelta, ToolCallDelta
+from tests.llm.goldens import decode_messages as decode
+from voice_agent.events import FinishReason, ModelFailed, ModelFinished, TextDelta, ToolCallDelta
 from voice_agent.llm.anthropic_messages.stream import MessagesDecoder
 from voice_agent.messages import Opaque, Usage
 
-_GOLDENS = Path(__file__).parent / "goldens"
-_STREAMS = sorted(path.stem for path in _GOLDENS.glob("*.sse"))
-_KINDS = {**vars(events), "Opaque": Opaque}
 ONE_STEP = Usage(steps=1)
-
-
-def decode(*pieces: bytes) -> list[ModelEvent]:
-    """All events of a stream that arrives in these pieces."""
-    decoder = MessagesDecoder("acme/model", "acme", "s3cret-key")
-    out = [event for piece in pieces for event in decoder.feed(piece)]
-    out += decoder.eof()
-    assert decoder.finished
-    return out
-
-
-def golden(name: str) -> tuple[bytes, list[ModelEvent]]:
-    """A stream and the events it stands for."""
-    expected = msgspec.json.decode((_GOLDENS / f"{name}.json").read_bytes())
-    return (_GOLDENS / f"{name}.sse").read_bytes(), [msgspec.convert(fields, _KINDS[kind]) for kind, fields in expected]
-
-
-@pytest.mark.parametrize("name", _STREAMS)
-def test_stream_decodes_whole(name: str) -> None:
-    """Each written stream gives exactly the events beside it."""
-    stream, expected = golden(name)
-    assert decode(stream) == expected
-
-
-@pytest.mark.parametrize("name", _STREAMS)
-def test_stream_decodes_the_same_however_cut(name: str) -> None:
-    """Cutting at any byte, and feeding single bytes, changes nothing."""
-    stream, expected = golden(name)
-    for cut in range(len(stream) + 1):
-        assert decode(stream[:cut], stream[cut:]) == expected, cut
-    assert decode(*(stream[at : at + 1] for at in range(len(stream)))) == expected
-
-
-@pytest.mark.parametrize("name", _STREAMS)
-def test_stream_cut_off_anywhere_ends_exactly_once(name: str) -> None:
-    """However early a stream breaks off, the last event, and only it, is an ending."""
-    stream, expected = golden(name)
-    for cut in range(len(stream)):
-        out = decode(stream[:cut])
-        endings = [isinstance(event, ModelFinished | ModelFailed) for event in out]
-        assert endings.count(True) == 1
-        assert endings[-1]
-        assert out[:-1] == expected[: len(out) - 1]
 
 
 def event(fields: str) -> bytes:

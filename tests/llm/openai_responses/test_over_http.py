@@ -1,30 +1,21 @@
 """A Responses model over real HTTP: tools, reasoning within a turn, every fault, refused fields, the move to it."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
+from tests.llm.asking import Asked, asks, reply, think_in_three_steps
 from tests.llm.rawserver import DONE, Connection, raw_server
 from tests.servers import serving
-from tests.test_run import Listener
-from tests.turns import TOOLS, setup
-from voice_agent import events as ev
-from voice_agent.clock import SystemClock
 from voice_agent.events import ModelEvent, ModelFailed, ModelFinished, TextDelta, ToolCallDelta
-from voice_agent.llm.capabilities import Api, Capabilities
+from voice_agent.llm.capabilities import Capabilities
 from voice_agent.llm.openai_responses.request import responses_fields
-from voice_agent.llm.provider import ProviderModel
 from voice_agent.llm.simulated.server import create_app
-from voice_agent.llm.wire import Endpoint, Http, Pool
-from voice_agent.messages import Message, ModelRequest, Opaque, ToolCall
-from voice_agent.prompt import Prompt
-from voice_agent.run import Inbox, run_turn
-from voice_agent.turn import Turn
+from voice_agent.llm.wire import Http
+from voice_agent.messages import Message, Opaque, ToolCall
 
-SCHEMAS = tuple(spec.schema for spec in TOOLS.values())
 OK = (
     b'data: {"type":"response.output_text.delta","output_index":0,"delta":"ok"}\n\n'
     b'data: {"type":"response.completed","response":{"object":"response","status":"completed"}}\n\n'
@@ -39,27 +30,6 @@ THOUGHT = Message(
 )
 
 
-def asks(*turn: Message | str, **fields: Any) -> ModelRequest:
-    """A request whose live turn is given."""
-    said = tuple(Message("user", part, 0.0) if isinstance(part, str) else part for part in turn)
-    return ModelRequest(**{"model": "m", "system": "s", "history": (), "turn": said, "tools": SCHEMAS, **fields})
-
-
-def model(http: Http, url: str, known: Capabilities | None = None, api: Api = "responses") -> ProviderModel:
-    """A model at that address."""
-    return ProviderModel(
-        Pool(http, Endpoint("acme", url, "s3cret-key", api=api)), "acme/m", "m", known or Capabilities()
-    )
-
-
-async def reply(url: str, request: ModelRequest) -> list[ModelEvent]:
-    """All events of one reply."""
-    out: list[ModelEvent] = []
-    async with Http() as http, asyncio.timeout(10):
-        await model(http, url).reply(request, out.append)
-    return out
-
-
 def refusal(message: str, param: str | None = None) -> bytes:
     """The body of a 400."""
     return msgspec.json.encode({"error": {"message": message, "type": "invalid_request_error", "param": param}})
@@ -68,7 +38,7 @@ def refusal(message: str, param: str | None = None) -> bytes:
 async def test_text_streams_with_usage() -> None:
     """Tokens come one by one, then the end with what was counted."""
     async with serving(create_app(0, 0)) as url:
-        phase, *words, end = await reply(f"{url}/v1", asks("!say one two three"))
+        phase, *words, end = await reply(url, "responses", asks("!say one two three"))
     assert phase == Opaque("acme/m", "phase", "final_answer", block=0)
     assert words == [TextDelta("one"), TextDelta(" two"), TextDelta(" three")]
     assert isinstance(end, ModelFinished)
@@ -79,7 +49,7 @@ async def test_text_streams_with_usage() -> None:
 async def test_thoughts_and_parallel_calls_stream() -> None:
     """Every piece of reasoning is a sign of life, its item comes whole; calls come in pieces under their own index."""
     async with serving(create_app(0, 0)) as url:
-        out = await reply(f"{url}/v1", asks('!think Hm, so. !call look {"at": "it", "now": true} !call look'))
+        out = await reply(url, "responses", asks('!think Hm, so. !call look {"at": "it", "now": true} !call look'))
     thoughts = [event.data for event in out if isinstance(event, Opaque) and event.kind == "reasoning"]
     assert thoughts[:-1] == ["", "", ""]
     assert msgspec.json.decode(thoughts[-1])["summary"] == [{"type": "summary_text", "text": "Hm, so."}]
@@ -92,45 +62,18 @@ async def test_thoughts_and_parallel_calls_stream() -> None:
     assert out[-1].reason == "tool_calls"
 
 
-class Kept(ProviderModel):
-    """A model that keeps what it was asked."""
-
-    requests: list[ModelRequest]
-
-    async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
-        self.requests.append(request)
-        await super().reply(request, emit)
-
-
-class Eyes:
-    """Sees at once."""
-
-    async def run(self, call: ev.RunTool) -> ev.ToolReturned:
-        return ev.ToolReturned(call.call_id, "a cat")
-
-
 async def test_reasoning_goes_back_within_a_turn() -> None:
     """Over three steps reasoning returns as it came, which the strict rules check, and the turn ends well."""
-    listener = Listener()
-    words = (
-        "!think One. !redact x !say Let me see. !call look {} !then !think Two, twice. !call quiet {} !then !say Done."
-    )
-    async with serving(create_app(0, 0)) as url, Http() as http, asyncio.timeout(10):
-        asked = Kept(Pool(http, Endpoint("acme", f"{url}/v1", api="responses")), "acme/m", "m", Capabilities())
-        asked.requests = []
-        turn = Turn(setup(words, prompt=Prompt(model="m", system="s", tools=SCHEMAS), received_at=SystemClock().now()))
-        await run_turn(turn, asked, Eyes(), Inbox(), listener, SystemClock())
-    assert listener.ended.reason == "end_turn"
-    assert listener.ended.heard == "Let me see.Done."
+    ended, requests = await think_in_three_steps("responses")
+    assert ended.reason == "end_turn"
+    assert ended.heard == "Let me see.Done."
     record = Capabilities().of("u", "m", "responses")
-    [_, *items] = responses_fields(asked.requests[-1], "m", "acme/m", record)["input"]
+    [_, *items] = responses_fields(requests[-1], "m", "acme/m", record)["input"]
     assert [item.get("phase") or item["type"] for item in items] == [
         "reasoning", "reasoning", "commentary", "function_call", "function_call_output",
         "reasoning", "function_call", "function_call_output",
     ]  # fmt: skip
-    fields = responses_fields(
-        asks("go", *listener.ended.messages[1:], history=listener.ended.messages), "m", "acme/m", record
-    )
+    fields = responses_fields(asks("go", *ended.messages[1:], history=ended.messages), "m", "acme/m", record)
     assert [item.get("phase") for item in fields["input"] if item.get("role") == "assistant"] == [
         "commentary",
         "final_answer",
@@ -152,7 +95,7 @@ async def test_reasoning_goes_back_within_a_turn() -> None:
 async def test_faults(fault: str, error: str, retryable: bool) -> None:
     """Each fault is one last event, in plain words, that says whether trying again may help."""
     async with serving(create_app(0, 0)) as url:
-        out = await reply(f"{url}/v1", asks(f"!fault {fault}"))
+        out = await reply(url, "responses", asks(f"!fault {fault}"))
     assert out[-1] == ModelFailed(error, retryable)
     assert all(isinstance(event, TextDelta | Opaque) for event in out[:-1])
 
@@ -170,7 +113,7 @@ async def test_faults(fault: str, error: str, retryable: bool) -> None:
 async def test_odd_ends(fault: str, reason: str) -> None:
     """Ends that are no failures keep their reason."""
     async with serving(create_app(0, 0)) as url:
-        out = await reply(f"{url}/v1", asks(f"!fault {fault}"))
+        out = await reply(url, "responses", asks(f"!fault {fault}"))
     assert isinstance(out[-1], ModelFinished)
     assert out[-1].reason == reason
     assert any(isinstance(event, TextDelta) for event in out) == (fault != "empty")
@@ -189,7 +132,7 @@ async def test_stalled_reply_is_closed_at_the_provider() -> None:
 
     async with raw_server(stall) as url, Http() as http, asyncio.timeout(10):
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(model(http, url).reply(asks("hi"), out.append))
+            task = group.create_task(Asked(http, url, "responses").reply(asks("hi"), out.append))
             while not out:
                 await asyncio.sleep(0)
             task.cancel()
@@ -205,7 +148,7 @@ async def test_another_apis_address() -> None:
         connection.send(DONE)
 
     async with raw_server(answer) as url:
-        out = await reply(url, asks("hi"))
+        out = await reply(url, "responses", asks("hi"))
     assert out == [
         ModelFailed("acme does not answer as OpenAI Responses does: check its address and its `api` setting")
     ]
@@ -229,7 +172,7 @@ async def test_refused_fields_are_dropped_and_remembered() -> None:
 
     out: list[ModelEvent] = []
     async with raw_server(picky) as url, Http() as http, asyncio.timeout(10):
-        asked = model(http, url)
+        asked = Asked(http, url, "responses")
         await asked.reply(asks("a", reasoning="low"), out.append)
         await asked.reply(asks("b", reasoning="low"), out.append)
     assert [type(event) for event in out] == [TextDelta, ModelFinished] * 2
@@ -264,8 +207,8 @@ async def test_refused_reasoning_is_left_out(message: str) -> None:
     out: list[ModelEvent] = []
     async with raw_server(strict) as url, Http() as http, asyncio.timeout(10):
         known = Capabilities()
-        await model(http, url, known).reply(asks("go", THOUGHT, reasoning="low"), out.append)
-        record = known.of(url, "m", "responses")
+        await Asked(http, url, "responses", known).reply(asks("go", THOUGHT, reasoning="low"), out.append)
+        record = known.of(url, "simulated", "responses")
     assert out[0] == TextDelta("ok")
     assert [[item["type"] for item in body["input"]] for body in bodies] == [
         ["message", "reasoning", "function_call", "function_call_output"],
@@ -294,7 +237,7 @@ async def test_chat_model_moves_here_when_it_is_told_to(status: str, where: str)
 
     out: list[ModelEvent] = []
     async with raw_server(openai) as url, Http() as http, asyncio.timeout(10):
-        asked = model(http, url, api="chat")
+        asked = Asked(http, url, "chat")
         await asked.reply(asks("a", reasoning="low"), out.append)
         await asked.reply(asks("b", reasoning="low"), out.append)
     assert paths == ["/v1/chat/completions", "/v1/responses", "/v1/responses"]

@@ -1,34 +1,12 @@
-"""The Responses decoder against written streams, cut everywhere, and against bad endings and other APIs' replies."""
-
-from pathlib import Path
+"""The Responses decoder against bad endings and other APIs' replies. Whole streams: `test_goldens`."""
 
 import msgspec
 import pytest
 
-from voice_agent import events
-from voice_agent.events import ModelEvent, ModelFailed, ModelFinished, TextDelta, ToolCallDelta
+from tests.llm.goldens import decode_responses as decode
+from voice_agent.events import ModelFailed, ModelFinished, TextDelta, ToolCallDelta
 from voice_agent.llm.openai_responses.stream import ResponsesDecoder
 from voice_agent.messages import Opaque, Usage
-
-_GOLDENS = Path(__file__).parent / "goldens"
-_STREAMS = sorted(path.stem for path in _GOLDENS.glob("*.sse"))
-
-
-def decode(*pieces: bytes) -> list[ModelEvent]:
-    """All events of a stream that arrives in these pieces."""
-    decoder = ResponsesDecoder("acme/model", "acme", "s3cret-key")
-    out = [event for piece in pieces for event in decoder.feed(piece)]
-    out += decoder.eof()
-    assert decoder.finished
-    return out
-
-
-def golden(name: str) -> tuple[bytes, list[ModelEvent]]:
-    """A stream and the events it stands for."""
-    expected = msgspec.json.decode((_GOLDENS / f"{name}.json").read_bytes())
-    return (_GOLDENS / f"{name}.sse").read_bytes(), [
-        msgspec.convert(fields, getattr(events, kind)) for kind, fields in expected
-    ]
 
 
 def frame(**fields: object) -> bytes:
@@ -44,33 +22,6 @@ def said(text: str) -> bytes:
 def ended(kind: str, **fields: object) -> bytes:
     """The last event."""
     return frame(type=f"response.{kind}", response={"object": "response", "status": kind, **fields})
-
-
-@pytest.mark.parametrize("name", _STREAMS)
-def test_stream_decodes_whole(name: str) -> None:
-    """Each written stream gives exactly the events beside it."""
-    stream, expected = golden(name)
-    assert decode(stream) == expected
-
-
-@pytest.mark.parametrize("name", _STREAMS)
-def test_stream_decodes_the_same_however_cut(name: str) -> None:
-    """Cutting at any byte, and feeding single bytes, changes nothing."""
-    stream, expected = golden(name)
-    for cut in range(len(stream) + 1):
-        assert decode(stream[:cut], stream[cut:]) == expected, cut
-    assert decode(*(stream[at : at + 1] for at in range(len(stream)))) == expected
-
-
-@pytest.mark.parametrize("name", _STREAMS)
-def test_stream_cut_off_anywhere_ends_exactly_once(name: str) -> None:
-    """However early a stream breaks off, the last event, and only it, is an ending."""
-    stream, _ = golden(name)
-    for cut in range(len(stream)):
-        out = decode(stream[:cut])
-        endings = [isinstance(event, ModelFinished | ModelFailed) for event in out]
-        assert endings.count(True) == 1
-        assert endings[-1]
 
 
 @pytest.mark.parametrize("rest", [b"", b"data: [DONE]\n\n"])

@@ -9,6 +9,8 @@ FORMAT = WireFormat(
     models="/v1/models?limit=1000",
     fields=messages_fields,
     decoder=MessagesDecoder,
-    droppable=("cache_control", "eager_input_streaming", "output_config", "temperature", "thinking", "tool_choice"),
+    droppable=(
+        "cache_control", "eager_input_streaming", "format", "output_config", "temperature", "thinking", "tool_choice",
+    ),
     headers={"anthropic-version": "2026-10-21"},
-)
+)  # fmt: skip

@@ -2,12 +2,12 @@
 
 import logging
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from voice_agent.llm.anthropic_messages.thoughts import Thought, thoughts_of
-from voice_agent.llm.transcript import Line, Result, lines
+from voice_agent.llm.transcript import Kept, Line, Result, lines
 from voice_agent.messages import ModelRequest
 from voice_agent.prompt import provider_arguments
 
@@ -22,8 +22,11 @@ _log = logging.getLogger(__name__)
 class _Ids:
     """Ids as the API takes them: of few characters, and each given once in a request."""
 
-    def __init__(self) -> None:
-        self._given: dict[str, int] = {}
+    def __init__(self, given: dict[str, int] | None = None) -> None:
+        self._given = given or {}
+
+    def copy(self) -> "_Ids":
+        return _Ids(dict(self._given))
 
     def new(self, wanted: str) -> str:
         name = base = _NOT_IN_IDS.sub("_", wanted) or "_"
@@ -35,10 +38,21 @@ class _Ids:
 
 
 class _Messages:
-    """Messages under construction: neighbours of one role become one message."""
+    """Messages under construction: neighbours of one role become one message. `called` are the tools' names."""
 
     def __init__(self) -> None:
         self.done: list[dict[str, Any]] = []
+        self.called: dict[str, None] = {}
+        self.ids = _Ids()
+
+    def copy(self) -> "_Messages":
+        """To go on with: what may still be changed, which is the last message, is not shared."""
+        copied = _Messages()
+        copied.done = self.done[:-1] + [
+            {**message, "content": [dict(block) for block in message["content"]]} for message in self.done[-1:]
+        ]
+        copied.called, copied.ids = dict(self.called), self.ids.copy()
+        return copied
 
     def add(self, role: str, blocks: list[Block]) -> None:
         if not blocks:
@@ -55,45 +69,54 @@ class _Messages:
         return self.done[-1]["content"][-1] if self.done else None
 
 
-def conversation(request: ModelRequest, maker: str) -> tuple[list[dict[str, Any]], list[Block]]:
-    """The messages, and the blocks at which a cached prefix may end; linear in the history.
+class Conversation(NamedTuple):
+    """A request's messages, the blocks at which a cached prefix may end, and the names of the tools that were called.
 
-    Those are the last block of the history and the last of the live turn. The live turn's thinking goes back complete
-    or not at all, since what follows a block that was left out is refused (facts/providers.md, section 2.5).
+    The borders are the last block of the history and the last of the live turn.
     """
-    messages, ids = _Messages(), _Ids()
-    said = tuple(lines(request, maker))
-    thoughts = _thoughts(said, maker)
-    border: Block | None = None
-    for place, line in enumerate(said):
-        _add(messages, line, thoughts.get(place, ()), ids)
-        if not line.is_live:
-            border = messages.last
+
+    messages: list[dict[str, Any]]
+    borders: list[Block]
+    called: tuple[str, ...]
+
+
+def conversation(request: ModelRequest, maker: str, kept: Kept) -> Conversation:
+    """The live turn after the history. Its thinking goes back complete or not at all.
+
+    What follows a block that was left out is refused (facts/providers.md, section 2.5).
+    """
+    messages = kept.history(request.history, maker, _Messages, _add).copy()
+    border = messages.last
+    live = tuple(lines(request.turn, maker, is_live=True))
+    thoughts = _thoughts(live, maker)
+    for place, line in enumerate(live):
+        _add(messages, line, thoughts.get(place, ()))
     borders = [border, messages.last] if border is not messages.last else [border]
     if not messages.done or messages.done[-1]["role"] == "assistant":
         # A last message of the assistant's would be one for the model to go on with, which new models refuse.
         messages.add("user", [_text(_SILENCE if messages.done else _OPENING)])
-    return messages.done, [block for block in borders if block is not None]
+    return Conversation(messages.done, [block for block in borders if block is not None], tuple(messages.called))
 
 
-def _thoughts(said: tuple[Line, ...], maker: str) -> dict[int, tuple[Thought, ...]]:
+def _thoughts(live: tuple[Line, ...], maker: str) -> dict[int, tuple[Thought, ...]]:
     """The thoughts to replay, by the place of their line: none at all if one of them lacks its signature."""
-    live = [place for place, line in enumerate(said) if line.is_live and line.message.role == "assistant"]
-    thoughts = {place: thoughts_of(said[place].opaque) for place in live}
-    broken = [place for place in live if not all(thought.whole for thought in thoughts[place])]
+    replies = [place for place, line in enumerate(live) if line.message.role == "assistant"]
+    thoughts = {place: thoughts_of(live[place].opaque) for place in replies}
+    broken = [place for place in replies if not all(thought.whole for thought in thoughts[place])]
     if not broken:
         return thoughts
-    if broken[0] == live[-1]:
+    if broken[0] == replies[-1]:
         # Said when it is new, not again with every further step of the turn.
         _log.warning("%s sent thinking without its signature: none of this turn's goes back", maker)
     return {}
 
 
-def _add(messages: _Messages, line: Line, thoughts: tuple[Thought, ...], ids: _Ids) -> None:
+def _add(messages: _Messages, line: Line, thoughts: tuple[Thought, ...] = ()) -> None:
     if line.message.role != "assistant":
         messages.add("user", _spoken(line.text))
         return
-    made = [(result, ids.new(result.call.id)) for result in line.results]
+    made = [(result, messages.ids.new(result.call.id)) for result in line.results]
+    messages.called |= dict.fromkeys(result.call.name for result in line.results)
     calls = [_call(result, call_id) for result, call_id in made]
     messages.add("assistant", _in_order(line.text, calls, thoughts))
     messages.add("user", [_result(result, call_id) for result, call_id in made])

@@ -4,6 +4,8 @@ from typing import Any
 
 from voice_agent.llm.anthropic_messages.conversation import Block, conversation
 from voice_agent.llm.capabilities import Capability
+from voice_agent.llm.response_format import in_words, is_closed
+from voice_agent.llm.transcript import Kept
 from voice_agent.messages import ModelRequest, ToolChoice, ToolSchema
 
 _ANSWER_TOKENS = 8192
@@ -11,14 +13,21 @@ _THINKING_TOKENS = 16_384
 _EFFORTS = {"minimal": "low"}  # OpenAI's lowest has no name here
 
 
-def messages_fields(request: ModelRequest, wire_model: str, maker: str, capability: Capability) -> dict[str, Any]:
-    """The request's fields, ready for JSON; linear in the history.
+def messages_fields(
+    request: ModelRequest, wire_model: str, maker: str, capability: Capability, kept: Kept | None = None
+) -> dict[str, Any]:
+    """The request's fields, ready for JSON.
 
-    Marks for the prefix cache stand where requests of a session begin to differ: behind the tools, the system text,
-    the history and the live turn, which are the four that are allowed.
+    Linear in the history, or in what is new of it with what was `kept` of the request before. Marks for the prefix
+    cache stand where requests of a session begin to differ: behind the tools, the system text, the history and the
+    live turn, which are the four that are allowed.
     """
-    messages, borders = conversation(request, maker)
-    tools = _tools(request, messages, capability)
+    schema = request.response_format
+    if schema is not None and (capability.refused & {"format", "output_config"} or not is_closed(schema)):
+        # A schema that is not closed is refused here, not only taken less strictly.
+        request = in_words(request)
+    messages, borders, called = conversation(request, maker, kept or Kept())
+    tools = _tools(request, called, capability)
     system: list[Block] = [{"type": "text", "text": request.system}] if request.system.strip() else []
     if "cache_control" not in capability.refused:
         for block in (*tools[-1:], *system, *borders):
@@ -31,6 +40,9 @@ def messages_fields(request: ModelRequest, wire_model: str, maker: str, capabili
         "stream": True,
         **reasoning,
     }
+    if request.response_format is not None:
+        format_ = {"type": "json_schema", "schema": request.response_format}
+        fields["output_config"] = {**reasoning.get("output_config", {}), "format": format_}
     if system:
         fields["system"] = system
     if tools:
@@ -42,12 +54,11 @@ def messages_fields(request: ModelRequest, wire_model: str, maker: str, capabili
     return {name: value for name, value in fields.items() if name not in capability.refused}
 
 
-def _tools(request: ModelRequest, messages: list[dict[str, Any]], capability: Capability) -> list[dict[str, Any]]:
+def _tools(request: ModelRequest, called: tuple[str, ...], capability: Capability) -> list[dict[str, Any]]:
     """The tools; where none are offered, those that were called before, without which their calls are refused."""
     tools = request.tools
     if not tools:
-        called = (block["name"] for message in messages for block in message["content"] if block["type"] == "tool_use")
-        tools = tuple(ToolSchema(name, "", {"type": "object", "properties": {}}) for name in dict.fromkeys(called))
+        tools = tuple(ToolSchema(name, "", {"type": "object", "properties": {}}) for name in called)
     # Unasked, arguments are held back until each value is complete.
     eager = {} if "eager_input_streaming" in capability.refused else {"eager_input_streaming": True}
     return [

@@ -10,7 +10,7 @@ FORMAT = WireFormat(
     fields=chat_fields,
     decoder=ChatDecoder,
     droppable=(
-        "max_completion_tokens", "max_tokens", "parallel_tool_calls", "reasoning_effort", "stream_options",
-        "temperature", "tool_choice",
+        "max_completion_tokens", "max_tokens", "parallel_tool_calls", "reasoning_effort", "response_format",
+        "stream_options", "temperature", "tool_choice",
     ),
 )  # fmt: skip

@@ -3,16 +3,24 @@
 from typing import Any
 
 from voice_agent.llm.capabilities import Capability
-from voice_agent.llm.transcript import Line, lines
+from voice_agent.llm.response_format import NAME, in_words, is_closed
+from voice_agent.llm.transcript import Kept, Line, lines
 from voice_agent.messages import ModelRequest, Opaque, ToolChoice
 from voice_agent.prompt import provider_arguments
 
 
-def chat_fields(request: ModelRequest, wire_model: str, maker: str, capability: Capability) -> dict[str, Any]:
-    """The request's fields, ready for JSON; linear in the history (facts/providers.md, sections 1.2, 1.5 and 3)."""
+def chat_fields(
+    request: ModelRequest, wire_model: str, maker: str, capability: Capability, kept: Kept | None = None
+) -> dict[str, Any]:
+    """The request's fields, ready for JSON (facts/providers.md, sections 1.2, 1.5 and 3).
+
+    Linear in the history, or in what is new of it with what was `kept` of the request before.
+    """
+    if "response_format" in capability.refused:
+        request = in_words(request)
     fields: dict[str, Any] = {
         "model": wire_model,
-        "messages": _messages(request, maker, capability),
+        "messages": _messages(request, maker, capability, kept or Kept()),
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -27,9 +35,17 @@ def chat_fields(request: ModelRequest, wire_model: str, maker: str, capability: 
         ("reasoning_effort", effort),
         ("temperature", request.temperature if capability.sampling else None),
         (capability.max_tokens_field, request.max_output_tokens),
+        ("response_format", _format(request.response_format)),
     )
     fields.update((name, value) for name, value in optional if value is not None)
     return {name: value for name, value in fields.items() if name not in capability.refused}
+
+
+def _format(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+    if schema is None:
+        return None
+    strict = is_closed(schema, all_required=True)
+    return {"type": "json_schema", "json_schema": {"name": NAME, "schema": schema, "strict": strict}}
 
 
 def _tool(name: str, description: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -41,18 +57,26 @@ def _choice(choice: ToolChoice) -> ToolChoice | dict[str, Any]:
     return choice if choice in words else {"type": "function", "function": {"name": choice}}
 
 
-def _messages(request: ModelRequest, maker: str, capability: Capability) -> list[dict[str, Any]]:
-    encoded = [{"role": "system", "content": request.system}] if request.system.strip() else []
-    for line in lines(request, maker):
-        if line.results:
-            encoded.append(_calls(line, capability))
-            encoded += [
-                {"role": "tool", "tool_call_id": result.call.id, "content": result.text} for result in line.results
-            ]
-        elif line.text.strip():
-            role = "assistant" if line.message.role == "assistant" else "user"
-            encoded.append({"role": role, "content": line.text})
+def _messages(request: ModelRequest, maker: str, capability: Capability, kept: Kept) -> list[dict[str, Any]]:
+    def write(messages: list[dict[str, Any]], line: Line) -> None:
+        messages += _line(line, capability)
+
+    system = {"role": "system", "content": request.system}
+    encoded: list[dict[str, Any]] = [system] if request.system.strip() else []
+    settled = kept.history(request.history, maker, list[dict[str, Any]], write)
+    encoded += settled
+    for line in lines(request.turn, maker, is_live=True):
+        write(encoded, line)
     return encoded
+
+
+def _line(line: Line, capability: Capability) -> list[dict[str, Any]]:
+    if line.results:
+        results = [{"role": "tool", "tool_call_id": result.call.id, "content": result.text} for result in line.results]
+        return [_calls(line, capability), *results]
+    if not line.text.strip():
+        return []
+    return [{"role": "assistant" if line.message.role == "assistant" else "user", "content": line.text}]
 
 
 def _calls(line: Line, capability: Capability) -> dict[str, Any]:

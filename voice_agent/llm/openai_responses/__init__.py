@@ -10,6 +10,7 @@ FORMAT = WireFormat(
     fields=responses_fields,
     decoder=ResponsesDecoder,
     droppable=(
-        "include", "max_output_tokens", "parallel_tool_calls", "reasoning", "store", "temperature", "tool_choice",
+        "format", "include", "max_output_tokens", "parallel_tool_calls", "reasoning", "store", "temperature",
+        "tool_choice",
     ),
 )  # fmt: skip

@@ -6,17 +6,26 @@ from typing import Any
 import msgspec
 
 from voice_agent.llm.capabilities import Capability
-from voice_agent.llm.transcript import Line, lines
+from voice_agent.llm.response_format import NAME, in_words, is_closed
+from voice_agent.llm.transcript import Kept, Line, lines
 from voice_agent.messages import ModelRequest, Opaque, ToolChoice, ToolSchema
 from voice_agent.prompt import provider_arguments
 
 
-def responses_fields(request: ModelRequest, wire_model: str, maker: str, capability: Capability) -> dict[str, Any]:
-    """The request's fields, ready for JSON; linear in the history (facts/providers.md, section 1.7).
+def responses_fields(
+    request: ModelRequest, wire_model: str, maker: str, capability: Capability, kept: Kept | None = None
+) -> dict[str, Any]:
+    """The request's fields, ready for JSON (facts/providers.md, section 1.7).
+
+    Linear in the history, or in what is new of it with what was `kept` of the request before.
 
     No item has an id: with `store: false` the provider knows none. Reasoning comes and goes encrypted instead.
     """
-    items = [item for line in lines(request, maker) for item in _items(line)]
+    if "format" in capability.refused:
+        request = in_words(request)
+    items: list[dict[str, Any]] = [*(kept or Kept()).history(request.history, maker, list, _write)]
+    for line in lines(request.turn, maker, is_live=True):
+        _write(items, line)
     has_system = bool(request.system.strip())
     fields: dict[str, Any] = {"model": wire_model, "stream": True, "store": False}
     if items:
@@ -35,9 +44,17 @@ def responses_fields(request: ModelRequest, wire_model: str, maker: str, capabil
         ("reasoning", {"effort": request.reasoning} if request.reasoning else None),
         ("temperature", request.temperature if samples else None),
         ("max_output_tokens", request.max_output_tokens),
+        ("text", _format(request.response_format)),
     )
     fields.update((name, value) for name, value in optional if value is not None)
     return {name: value for name, value in fields.items() if name not in capability.refused}
+
+
+def _format(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+    if schema is None:
+        return None
+    strict = is_closed(schema, all_required=True)
+    return {"format": {"type": "json_schema", "name": NAME, "schema": schema, "strict": strict}}
 
 
 def _tool(tool: ToolSchema) -> dict[str, Any]:
@@ -53,6 +70,10 @@ def _choice(choice: ToolChoice) -> ToolChoice | dict[str, Any]:
 def _message(role: str, text: str) -> dict[str, Any]:
     """The one message shape that has no id in the provider's types: the text itself as content."""
     return {"type": "message", "role": role, "content": text}
+
+
+def _write(items: list[dict[str, Any]], line: Line) -> None:
+    items.extend(_items(line))
 
 
 def _items(line: Line) -> Iterator[dict[str, Any]]:

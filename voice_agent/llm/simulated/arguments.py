@@ -23,10 +23,11 @@ def fill_arguments(schema: dict[str, Any], words: str) -> str:
     """JSON text with a value for every required argument but the utterance."""
     properties = schema.get("properties", {})
     required = [name for name in schema.get("required", []) if name != UTTERANCE_FIELD]
-    return msgspec.json.encode({name: _value(name, properties.get(name, {}), words) for name in required}).decode()
+    return msgspec.json.encode({name: value_for(name, properties.get(name, {}), words) for name in required}).decode()
 
 
-def _value(name: str, schema: dict[str, Any], words: str) -> Any:
+def value_for(name: str, schema: dict[str, Any], words: str) -> Any:
+    """A value of the schema's type for what is called so."""
     if schema.get("enum"):
         return schema["enum"][0]
     match schema.get("type", "string"):

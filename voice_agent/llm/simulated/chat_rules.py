@@ -3,6 +3,7 @@
 from typing import Any
 
 from voice_agent.llm.simulated.request import Refused, SimulatedRequest, demand, is_name, is_object, read_object
+from voice_agent.llm.simulated.structured import openai_format
 
 _FIELDS = frozenset({
     "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "messages", "metadata",
@@ -30,6 +31,7 @@ def read_request(body: bytes) -> SimulatedRequest:
         stream=fields.get("stream") is True,
         include_usage=bool((fields.get("stream_options") or {}).get("include_usage")),
         max_tokens=fields.get("max_completion_tokens") or fields.get("max_tokens"),
+        response_format=openai_format(fields.get("response_format"), "response_format", nested=True),
     )
 
 

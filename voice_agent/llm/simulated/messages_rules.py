@@ -8,6 +8,7 @@ from typing import Any
 
 from voice_agent.llm.simulated.messages_shape import chat_messages, demand_keys, demand_text, read_turns
 from voice_agent.llm.simulated.request import SimulatedRequest, demand, is_name, read_object
+from voice_agent.llm.simulated.structured import anthropic_format
 
 _FIELDS = frozenset({
     "cache_control", "container", "diagnostics", "inference_geo", "max_tokens", "messages", "metadata", "model",
@@ -58,6 +59,7 @@ def read_request(body: bytes) -> SimulatedRequest:
         stream=fields.get("stream") is True,
         include_usage=True,
         max_tokens=limit,
+        response_format=anthropic_format(fields.get("output_config", {}).get("format")),
     )
 
 

@@ -21,7 +21,7 @@ class SimulatedRequest(msgspec.Struct, frozen=True):
 
     `messages` have the shape of Chat Completions (`role`, `content`, `tool_calls`, `tool_call_id`). `tools` are
     parameter schemas by name; `tool_choice` may be a tool's name. `seals_reasoning`: reasoning is wanted in the
-    encrypted form in which it can come back (Responses).
+    encrypted form in which it can come back (Responses). `response_format` is the schema that the reply is to fit.
     """
 
     model: str
@@ -32,6 +32,7 @@ class SimulatedRequest(msgspec.Struct, frozen=True):
     include_usage: bool
     max_tokens: int | None
     seals_reasoning: bool = False
+    response_format: dict[str, Any] | None = None
 
 
 def read_object(body: bytes) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from voice_agent.llm.simulated.request import SimulatedRequest, demand, is_name, read_object
 from voice_agent.llm.simulated.responses_input import chat_messages, demand_known
+from voice_agent.llm.simulated.structured import openai_format, strict_fault
 
 _FIELDS = frozenset({
     "background", "context_management", "conversation", "include", "input", "instructions", "max_output_tokens",
@@ -44,6 +45,7 @@ def read_request(body: bytes) -> SimulatedRequest:
         include_usage=True,
         max_tokens=fields.get("max_output_tokens"),
         seals_reasoning=bool(fields.get("include")),
+        response_format=_format(fields.get("text")),
     )
 
 
@@ -79,18 +81,19 @@ def _tools(tools: Any) -> dict[str, dict[str, Any]]:
         sound = isinstance(parameters, dict) and parameters.get("type") == "object"
         demand(sound, f"Invalid schema for function '{name}': it is no object.", f"{where}.parameters")
         # A function is strict unless it says that it is not, and a strict one has no optional argument.
-        sound = tool.get("strict", True) is False or _is_closed(parameters)
-        demand(sound, f"Invalid schema for function '{name}'.", f"{where}.strict")
+        fault = None if tool.get("strict", True) is False else strict_fault({"type": "object", **parameters})
+        demand(fault is None, f"Invalid schema for function '{name}': {fault}.", f"{where}.strict")
         demand(name not in schemas, f"two tools are called {name}", "tools")
         schemas[name] = parameters
     return schemas
 
 
-def _is_closed(schema: dict[str, Any]) -> bool:
-    required = schema.get("required", [])
-    return schema.get("additionalProperties") is False and all(
-        name in required for name in schema.get("properties", {})
-    )
+def _format(text: Any) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    demand(isinstance(text, dict), "text has to be an object", "text")
+    demand_known(text, ("format", "verbosity"), "text")
+    return openai_format(text.get("format"), "text.format", nested=False)
 
 
 def _tool_choice(choice: Any, tools: dict[str, dict[str, Any]]) -> str:

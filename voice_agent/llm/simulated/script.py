@@ -19,6 +19,8 @@
 
 `!limit N` in the system text makes it a model that refuses requests of more than N tokens.
 
+Where a reply is to fit a schema, what is not said by a directive does; `!say` is said as it stands.
+
 A reply without `!say`, `!tokens` or `!call` but with a fault has some words of its own to break off in.
 """
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from voice_agent.llm.simulated.arguments import fill_arguments
+from voice_agent.llm.simulated.document import fitting
 from voice_agent.llm.simulated.request import SimulatedRequest
 from voice_agent.llm.simulated.script import Act, Call, Say, Script, read_directives
 from voice_agent.llm.simulated.sleeptime import sleeptime_script
@@ -49,6 +50,13 @@ def script_for(request: SimulatedRequest) -> Script:
 
 
 def _natural(request: SimulatedRequest, words: str, answered: tuple[dict[str, Any], ...]) -> list[Act]:
+    acts = _conversing(request, words, answered)
+    if request.response_format is None or any(isinstance(act, Call) for act in acts):
+        return acts
+    return [Say(fitting(request.response_format, words))]
+
+
+def _conversing(request: SimulatedRequest, words: str, answered: tuple[dict[str, Any], ...]) -> list[Act]:
     if answered and answered[-1]["role"] == "tool":
         return [Say(_about_results(answered))]
     calls_allowed = request.tool_choice != "none"

@@ -1,4 +1,4 @@
-"""What the gateway and a worker process say to each other: frames of a length and that many bytes of msgpack."""
+"""What the gateway and a worker process say to each other: frames of a length and that many bytes of JSON."""
 
 import struct
 from typing import Any, TypeVar
@@ -41,13 +41,13 @@ class Answer(msgspec.Struct, frozen=True):
 
 def packed(message: Place | Job | Answer) -> bytes:
     """The whole frame."""
-    body = msgspec.msgpack.encode(message, enc_hook=_plain)
+    body = msgspec.json.encode(message, enc_hook=_plain)
     return LENGTH.pack(len(body)) + body
 
 
 def unpacked(body: bytes, kind: type[T]) -> T:
     """What a frame's bytes say. Raises msgspec.DecodeError."""
-    return msgspec.msgpack.decode(body, type=kind, dec_hook=_made)
+    return msgspec.json.decode(body, type=kind, dec_hook=_made)
 
 
 def _plain(value: Any) -> Any:

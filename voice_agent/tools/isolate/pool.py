@@ -10,21 +10,20 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Self, cast
 
 import msgspec
 
 from voice_agent.config import tool_environment
+from voice_agent.tools import warden
 from voice_agent.tools.base import NotStarted
 from voice_agent.tools.isolate.frames import LENGTH, Answer, Job, Place, packed, unpacked
 from voice_agent.tools.outcome import one_line
 from voice_agent.tools.secrets import Secrets
 
-_WARDEN = Path(__file__).with_name("warden.py")
 _MOST_WORKERS = 8
-# A character takes four bytes at most; the rest is for what is around the text.
-_BYTES_PER_CHAR = 4
+# A character takes six bytes at most (\u0000); the rest is for what is around the text.
+_BYTES_PER_CHAR = 6
 _BYTES_AROUND = 8192
 _LONGEST_LINE = 8192
 _ENDING_S = 2.0
@@ -121,7 +120,7 @@ class _Worker:
             try:
                 _, output = await asyncio.get_running_loop().subprocess_exec(
                     lambda: _Output(place.name, secrets),
-                    *(sys.executable, "-P", str(_WARDEN), str(theirs.fileno()), paths),
+                    *(sys.executable, "-P", warden.__file__, "0", "worker", str(theirs.fileno()), paths),
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.STDOUT,
                     env=tool_environment(),
@@ -195,20 +194,23 @@ class _Output(asyncio.SubprocessProtocol):
             self._transport.close()
 
     def cut(self) -> None:
-        """Let go of the warden's standard input."""
-        pipe = self._transport and self._transport.get_pipe_transport(0)
-        if pipe:
+        """Let go of the warden's standard input, and have it run on if a tool has stopped it."""
+        if self._transport is None:
+            return
+        if pipe := self._transport.get_pipe_transport(0):
             pipe.close()
+        with suppress(ProcessLookupError):
+            self._transport.send_signal(signal.SIGCONT)
 
     def how_it_ended(self) -> str:
         """In words, once it has."""
         code = self._transport.get_returncode() if self._transport else None
         if code is None:
             return "its process does not answer"
-        if code < 128:
-            return f"its process exited with code {code}"
-        if code - 128 == signal.SIGXCPU:
+        # The warden's own end, by a signal that the tool has sent, is negative.
+        number = -code if code < 0 else code - 128
+        if number == signal.SIGXCPU:
             return "it used all the processor time that it may"
         with suppress(ValueError):
-            return f"its process was ended by {signal.Signals(code - 128).name}"
+            return f"its process was ended by {signal.Signals(number).name}"
         return f"its process exited with code {code}"

@@ -66,7 +66,7 @@ class _Worker:
         except MemoryError:
             return Answer(f"{name} failed: it needed more than {self._place.memory_mb} MB of memory.", "error", True)
         except ToolFault as fault:
-            text = secrets.masked(str(fault)) or f"{name} failed."
+            text = secrets.masked(as_text(str(fault))) or f"{name} failed."
             return Answer(_fitting(text, job.return_char_limit), fault.status, _has_children())
         except BaseException as fault:  # noqa: BLE001 - SystemExit and the like end a call here, not the process
             traceback.print_exception(fault)

@@ -19,6 +19,7 @@ from voice_agent.tools.base import ToolFault
 from voice_agent.tools.mcp.definitions import Definition
 from voice_agent.tools.mcp.offered import McpTool, tools_of
 from voice_agent.tools.mcp.streams import streams
+from voice_agent.tools.outcome import one_line
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
@@ -59,7 +60,7 @@ class McpServer:
             if fault.code == wire.CONNECTION_CLOSED and fault.message == "Connection closed" and client is self._client:
                 self._end("the connection was lost")
             lost = "the connection was lost in the call, which may have had its effect"
-            told = fault.message if client is self._client else lost
+            told = _words(fault) if client is self._client else lost
             raise ToolFault(f"the MCP server {self._name}: {told}") from fault
         except (ValidationError, RuntimeError) as fault:
             told = "its answer is not what the protocol or the tool's own output schema asks for"
@@ -124,14 +125,14 @@ class McpServer:
                         # It may have changed before this began.
                         await self._read_list(client)
                         async for _ in changes:
-                            await self._read_list(client)
+                            await self._read_changed(client)
                 except SubscriptionLost:
                     pass
                 except (MCPError, TimeoutError):
                     subscribes = False
                 await self._told_within(_FIRST_PAUSE_S)
             elif await self._told_within(None):
-                await self._read_list(client)
+                await self._read_changed(client)
 
     async def _told_within(self, seconds: float | None) -> bool:
         """Wait for news of the list or of the connection's end; whether there is a list to be read again."""
@@ -140,6 +141,11 @@ class McpServer:
                 await self._news.wait()
         self._news.clear()
         return not self._ended
+
+    async def _read_changed(self, client: Client) -> None:
+        """Twice a second at most, however often a server says that its list has changed."""
+        await self._read_list(client)
+        await asyncio.sleep(_FIRST_PAUSE_S)
 
     async def _read_list(self, client: Client) -> None:
         listed: list[wire.Tool] = []
@@ -192,8 +198,10 @@ def _leaf(fault: BaseException) -> BaseException:
 def _words(fault: BaseException) -> str:
     """Why a connection failed, without what a library may put into its words (a URL with a token, a header)."""
     match fault:
+        case MCPError(code=wire.PARSE_ERROR):
+            return "its answer is not what the protocol asks for"
         case MCPError():
-            return fault.message
+            return one_line(fault.message)
         case OSError():
             return f"it cannot be started: {fault.strerror or type(fault).__name__}"
         case httpx2.TransportError():

@@ -1,30 +1,22 @@
-"""The ways to an MCP server: its process, whose stderr goes to the log, or HTTP; and word of it when the way ends."""
+"""The ways to an MCP server: its process or HTTP; and word of it when the way ends."""
 
-import asyncio
-import logging
-import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 import httpx2
-from mcp import StdioServerParameters
-from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 from mcp.shared.message import SessionMessage
 
 from voice_agent.tools.mcp.definitions import Definition, Http, Stdio
+from voice_agent.tools.mcp.process import LONGEST_MESSAGE, spawned
 
 _Incoming = SessionMessage | Exception
 
 _CONNECT_S = 10.0
 _READ_S = 300.0
 _FAREWELL_S = 1.0
-_LONGEST_EVENT = 32 * 1024 * 1024
-_LONGEST_LINE = 8192
-
-_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -37,59 +29,9 @@ async def streams(definition: Definition, ended: Callable[[str], None]) -> Async
 def _way(definition: Definition, ended: Callable[[str], None]) -> AbstractAsyncContextManager[tuple[Any, Any]]:
     match definition.place:
         case Stdio() as place:
-            return _spawned(definition.name, place)
+            return spawned(definition.name, place, ended)
         case Http() as place:
             return _reached(place, definition.timeout_s, ended)
-
-
-@asynccontextmanager
-async def _spawned(name: str, place: Stdio) -> AsyncGenerator[tuple[Any, Any]]:
-    """A process in a session of its own, ended with all it started: its stdin's end, SIGTERM, SIGKILL."""
-    parameters = StdioServerParameters(
-        command=place.command,
-        args=list(place.args),
-        env=place.env,
-        cwd=place.cwd,
-        # The default would end the connection at the first byte that is not UTF-8.
-        encoding_error_handler="replace",
-    )
-    async with _logged(name) as errors, stdio_client(parameters, errors) as both:
-        # The process has its own end by now; the pipe ends when that is closed.
-        errors.close()
-        yield both
-
-
-@asynccontextmanager
-async def _logged(name: str) -> AsyncGenerator[TextIO]:
-    """A file for a process to write to; each line becomes a record of our log."""
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as source, os.fdopen(writing, "w") as sink:
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: _Lines(name), source)
-        try:
-            yield sink
-        finally:
-            transport.close()
-
-
-class _Lines(asyncio.Protocol):
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._rest = b""
-
-    def data_received(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > _LONGEST_LINE:
-            lines.append(self._rest)
-            self._rest = b""
-        for line in lines:
-            self._log(line)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._log(self._rest)
-
-    def _log(self, line: bytes) -> None:
-        if text := line[:_LONGEST_LINE].decode("utf-8", "replace").strip():
-            _log.debug("the MCP server %s says: %s", self._name, text)
 
 
 @asynccontextmanager
@@ -108,10 +50,47 @@ async def _reached(place: Http, timeout_s: float, ended: Callable[[str], None]) 
     timeout = httpx2.Timeout(_CONNECT_S, read=max(_READ_S, 2 * timeout_s))
     hooks: dict[str, list[Callable[..., Any]]] = {"request": [hurry_farewell], "response": [notice_forgotten]}
     async with (
-        httpx2.AsyncClient(headers=place.headers, timeout=timeout, event_hooks=hooks, trust_env=False) as http,
-        streamable_http_client(place.url, http_client=http, max_sse_event_size=_LONGEST_EVENT) as both,
+        httpx2.AsyncClient(
+            # What is packed could be of any size once it is unpacked.
+            headers={"Accept-Encoding": "identity"} | place.headers,
+            timeout=timeout,
+            event_hooks=hooks,
+            transport=_Bounded(trust_env=False),
+            trust_env=False,
+        ) as http,
+        streamable_http_client(place.url, http_client=http, max_sse_event_size=LONGEST_MESSAGE) as both,
     ):
         yield both
+
+
+class _Bounded(httpx2.AsyncHTTPTransport):
+    """Breaks off an answer that is too long for a message, or packed. The library bounds the events of a stream."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await super().handle_async_request(request)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            await response.aclose()
+            raise httpx2.DecodingError("a packed answer")
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            response.stream = _BoundedBody(response.stream)
+        return response
+
+
+class _BoundedBody(httpx2.AsyncByteStream):
+    def __init__(self, body: httpx2.AsyncByteStream) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for piece in self._body:
+            size += len(piece)
+            if size > LONGEST_MESSAGE:
+                raise httpx2.ReadError("a message without end")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
 
 
 class _Watched:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.bench.take import Take
+from gateway.bench.board import Take
 
 
 def _stamp(seconds: float) -> str:
