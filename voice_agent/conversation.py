@@ -29,13 +29,17 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Tail:
-    """An ended turn whose heard text can still move; the key of its `ref` is its place in the window."""
+    """An ended turn whose heard text can still move; the key of its `ref` is its place in the window.
+
+    `stored` is what was last stored of it, after so many `moves` of its ledger.
+    """
 
     turn: Turn
     ref: TurnRef
     cut: bool
     guarded_until: float
     stored: tuple[Message, ...]
+    moves: int
 
     def settled(self) -> tuple[Message, ...]:
         return self.turn.settled(interrupted=self.cut)
@@ -144,7 +148,9 @@ class Conversation:
         self, turn: Turn, ref: TurnRef, messages: tuple[Message, ...], *, cut: bool, guarded_until: float
     ) -> None:
         """An ended turn enters the window. It ignores interruptions until the clock's `now` is `guarded_until`."""
-        self._tails[ref.session_id, turn.setup.turn_id] = Tail(turn, ref, cut, guarded_until, messages)
+        self._tails[ref.session_id, turn.setup.turn_id] = Tail(
+            turn, ref, cut, guarded_until, messages, turn.ledger.moves
+        )
         self._hidden = drop(self._window, self._shown, turn.history.dropped, self._hidden)
         first = self._window[0].key if self._window else ref.key
         beside = (turn.setup.prompt.system, first, self._hidden, turn.history.dropped)
@@ -165,6 +171,9 @@ class Conversation:
 
     def keep_heard(self, tail: Tail) -> None:
         """Store the tail's heard text if it moved since it was last stored."""
+        if tail.moves == tail.turn.ledger.moves:
+            return
+        tail.moves = tail.turn.ledger.moves
         messages = tail.settled()
         if messages != tail.stored:
             tail.stored = messages

@@ -21,7 +21,8 @@ class Slot(NamedTuple):
 class Ledger:
     """Offsets are code points over all speech of the turn, in the order it was spoken.
 
-    `played`: the client has said that all of it, as far as it goes, was heard.
+    `played`: the client has said that all of it, as far as it goes, was heard. `moves` counts what was told of how far
+    that is.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class Ledger:
         self._anchor: tuple[int, float] | None = None
         self._cut: int | None = None
         self.played = False
+        self.moves = 0
 
     def spoke(self, slot: Slot, text: str, now: float) -> None:
         """Speech was handed out."""
@@ -54,6 +56,7 @@ class Ledger:
     def move(self, mark: Mark | None, *, done: bool, now: float) -> None:
         """The caller has heard up to `mark`, or all of it if `done`. Marks past what was sent count as its end."""
         self.played = done
+        self.moves += 1
         if done:
             self._cut = None
         elif mark is not None:
@@ -68,6 +71,7 @@ class Ledger:
         Without a mark, what was heard is estimated: the last known place plus the time since then at speaking rate.
         """
         self._unsent = min(unsent, self._total)
+        self.moves += 1
         if mark is not None:
             self.move(mark, done=False, now=now)
         elif self._anchor is not None:
