@@ -14,6 +14,8 @@ from voice_agent.llm.wire import Endpoint, Http, Pool
 
 OPENED_AT_ONCE = 32
 CAPTURES = 50
+# What the turns of a history are made of.
+SEED = "!first_token_ms 0 !token_ms 0 !say That is good to know, and I will keep it in mind until we talk again."
 CAPTURE_S = 0.1
 
 
@@ -48,11 +50,22 @@ def chat_callers(plan: Plan, address: Address, prefix: str, http: Http, tasks: a
     return callers
 
 
-async def direct_callers(plan: Plan, home: Household, http: Http, tasks: asyncio.TaskGroup) -> list[ChatCaller]:
-    """Clients of the provider's own, who ask with the bytes of the gateway's last request."""
-    body = await _captured(plan, home, http)
+async def direct_callers(
+    plan: Plan, home: Household, http: Http, tasks: asyncio.TaskGroup
+) -> dict[str, list[ChatCaller]]:
+    """Clients of the provider's own, who ask with the bytes of the gateway's last request, by group.
+
+    Beside sessions with a history there are those who send as much of one.
+    """
+    bodies = {"direct": await _captured(plan, home, http)}
+    if plan.deep:
+        asked = msgspec.json.decode(bodies["direct"])
+        asked["messages"][-1:-1] = [
+            {"role": ("user", "assistant")[number % 2], "content": SEED} for number in range(plan.history)
+        ]
+        bodies["direct history"] = msgspec.json.encode(asked)
     pool = Pool(http, Endpoint("simulator", home.provider, "bench-key"))
-    return [ChatCaller(pool, body, tasks) for _ in range(plan.direct)]
+    return {name: [ChatCaller(pool, body, tasks) for _ in range(plan.direct)] for name, body in bodies.items()}
 
 
 async def _captured(plan: Plan, home: Household, http: Http) -> bytes:

@@ -6,8 +6,13 @@ from pathlib import Path
 
 from gateway.bench.report import Report
 
-_NAMES = {"gateway": "gateway", "history": "gateway, behind {history} messages", "direct": "direct client"}
-_COLOURS = {"gateway": "#1f5fbf", "history": "#7a3fa8", "direct": "#c2571a"}
+_NAMES = {
+    "gateway": "gateway",
+    "history": "gateway, behind {history} messages",
+    "direct": "direct client",
+    "direct history": "direct client, with {history} messages",
+}
+_COLOURS = {"gateway": "#1f5fbf", "history": "#7a3fa8", "direct": "#c2571a", "direct history": "#a88a3f"}
 
 
 def missing() -> str | None:

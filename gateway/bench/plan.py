@@ -15,7 +15,7 @@ BARGE_INS = 200
 MOST_HISTORY = 800
 # Where sessions with a history are compared with those without, they are due at times as far apart as can be, and the
 # direct clients' as far from both: at the same moment, one would be measured as it waits behind the other.
-SHARES = {"history": 0.0, "gateway": 0.5, "direct": 0.25}
+SHARES = {"history": 0.0, "gateway": 0.5, "direct": 0.25, "direct history": 0.75}
 # Of a process, beside the sessions' sockets: the store's, logs, standard streams, the event loop's own.
 SPARE_DESCRIPTORS = 100
 
@@ -76,7 +76,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def descriptors(self) -> int:
         """What the process that needs most has open: the gateway's sessions have two sockets each."""
         sockets = 1 if self.pace is None else 2
-        return sockets * self.sessions + self.direct + self.idle + SPARE_DESCRIPTORS
+        direct = 2 * self.direct if self.deep else self.direct
+        return sockets * self.sessions + direct + self.idle + SPARE_DESCRIPTORS
 
 
 def faults(plan: Plan) -> list[str]:

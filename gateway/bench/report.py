@@ -22,7 +22,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All figures. `complete`: the run came to its end; `exit_code` 0 is a valid run, and `said` what is to say of any
     other. `stolen_percent`: of each core's time, what the host of a virtual machine took while turns were measured,
     empty where the system does not tell. `with_history`: those sessions that had one; `gateway`: the others.
-    `history_cost_ms`: how much later the first token of the former is, p50 against p50."""
+    `history_cost_ms`: how much later the first token of the former is, p50 against p50; `…_over_direct_ms`: how much of
+    that is beyond what a history of that length costs a direct client."""
 
     complete: bool
     exit_code: int
@@ -34,6 +35,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     gateway: Seen
     with_history: Seen | None
     history_cost_ms: float | None
+    history_cost_over_direct_ms: float | None
     direct: Seen | None
     over_direct: OverDirect | None
     commit: Commit
@@ -45,8 +47,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Notes(msgspec.Struct):
-    """What a run has brought so far. `measured` by group: `gateway`, `history`, `direct`. `stopped`: the number of
-    the signal that ended it, or 0."""
+    """What a run has brought so far. `measured` by group: `gateway`, `history`, `direct`, `direct history`.
+    `stopped`: the number of the signal that ended it, or 0."""
 
     machine: dict[str, str] = {}
     placement: str | None = None
@@ -62,7 +64,7 @@ class Notes(msgspec.Struct):
 def report(plan: Plan, notes: Notes) -> Report:
     """The figures of the notes."""
     saw = {name: figures.seen(board) for name, board in notes.measured.items()}
-    sessions = [board for name, board in notes.measured.items() if name != "direct"]
+    sessions = [board for name, board in notes.measured.items() if not name.startswith("direct")]
     counts = figures.turns([*sessions, *notes.interrupted.values()])
     late = figures.lateness([*notes.measured.values(), *notes.interrupted.values()])
     code, said = figures.verdict(notes.fault, counts, late)
@@ -78,7 +80,8 @@ def report(plan: Plan, notes: Notes) -> Report:
         turns=counts,
         gateway=saw["gateway"],
         with_history=saw.get("history"),
-        history_cost_ms=_history_cost(saw),
+        history_cost_ms=(cost := _history_cost(saw.get("history"), saw["gateway"])),
+        history_cost_over_direct_ms=_less(cost, _history_cost(saw.get("direct history"), saw.get("direct"))),
         direct=saw.get("direct"),
         over_direct=_over(saw),
         commit=figures.commit(sessions),
@@ -100,11 +103,15 @@ def _over(saw: Mapping[str, Seen]) -> OverDirect | None:
     )
 
 
-def _history_cost(saw: Mapping[str, Seen]) -> float | None:
-    if "history" not in saw:
+def _history_cost(deep: Seen | None, plain: Seen | None) -> float | None:
+    if deep is None or plain is None:
         return None
-    more = figures.beyond(saw["history"].first_token_ms, saw["gateway"].first_token_ms)
+    more = figures.beyond(deep.first_token_ms, plain.first_token_ms)
     return None if more is None else more.p50
+
+
+def _less(cost: float | None, other: float | None) -> float | None:
+    return None if cost is None or other is None else round(cost - other, 3)
 
 
 def document(made: Report) -> bytes:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from gateway.bench import machine
 from gateway.bench.board import Board
-from gateway.bench.callers import chat_callers, direct_callers, open_sessions
+from gateway.bench.callers import SEED, chat_callers, direct_callers, open_sessions
 from gateway.bench.chat import ChatCaller
 from gateway.bench.household import Household, household
 from gateway.bench.load import play
@@ -22,7 +22,6 @@ from voice_agent.llm.wire import Http
 # A history is made of turns too, slowly enough that a gateway takes them for a conversation.
 SEED_S = 0.1
 SEED_ALL_S = 0.008
-SEED = "!first_token_ms 0 !token_ms 0 !say That is good to know, and I will keep it in mind until we talk again."
 
 Sessions = Sequence[NativeCaller] | Sequence[ChatCaller]
 
@@ -96,8 +95,8 @@ class _Run:
         await self._phase(sessions, plan.warm_up, "the warm-up")
         direct: dict[str, Sessions] = {}
         if self._home is not None:
-            direct["direct"] = await direct_callers(plan, self._home, self._http, self._tasks)
-            self._callers += direct["direct"]
+            direct |= await direct_callers(plan, self._home, self._http, self._tasks)
+            self._callers += [caller for callers in direct.values() for caller in callers]
         # A collection over all that was opened would be noted as the gateway's latency.
         gc.collect()
         gc.freeze()

@@ -63,7 +63,9 @@ def _lines(made: Report) -> Iterator[tuple[str, str]]:
     turns, plan = made.turns, made.plan
     if made.history_cost_ms is not None:
         first = "the first token" if made.gateway.added_first_token_ms else "the first reply"
-        yield "history", f"{plan.history} messages cost {made.history_cost_ms:.2f} ms until {first} (p50 against p50)"
+        cost = f"{plan.history} messages cost {made.history_cost_ms:.2f} ms until {first} (p50 against p50)"
+        beyond = made.history_cost_over_direct_ms
+        yield "history", cost if beyond is None else f"{cost}, {beyond:.2f} ms beyond what they cost a direct client"
     errors = ", ".join(f"{name} ({count})" for name, count in turns.errors.items()) or "none"
     yield "turns", f"{turns.ended} of {turns.planned} ended; lost {turns.lost}, failed {turns.failed}, errors: {errors}"
     yield "warm-up", f"{plan.warm_up * plan.sessions} turns before these are in no figure"

@@ -55,7 +55,7 @@ async def test_itself_is_measured_whole(tmp_path: Path) -> None:
     assert (made["barge_in"]["ms"] or {"n": 0})["n"] + made["barge_in"]["missed"] == 4
     assert set(made["over_direct"]) == {"first_token_ms", "token_ms"}
     assert {"cpu", "cores", "kernel", "python", "voice-agent-gateway", "uvloop", "store"} <= set(made["machine"])
-    assert (made["with_history"], made["history_cost_ms"]) == (None, None)
+    assert [made[name] for name in ("with_history", "history_cost_ms", "history_cost_over_direct_ms")] == [None] * 3
     _shows(told.out, "4 sessions, a turn every 0.4 s, 8 tokens at 2 ms after 4 ms", "direct client", "turn commit")
     _shows(told.out, "16 of 16 ended", "4 turns before these", "machine", "placement")
     head = plot.read_bytes()[:24]
@@ -81,6 +81,7 @@ async def test_on_linux_cpu_and_memory_are_told_for_each_process() -> None:
     assert (made["gateway"]["first_reply_ms"]["n"], made["with_history"]["first_reply_ms"]["n"]) == (4, 4)
     first, behind = (made[who]["added_first_token_ms"]["p50"] for who in ("gateway", "with_history"))
     assert made["history_cost_ms"] == pytest.approx(behind - first)
+    assert made["history_cost_over_direct_ms"] is not None
     _shows(
         told.err,
         "the same, behind 4 messages",

@@ -23,7 +23,8 @@ def test_turns_are_due_one_interval_apart_and_the_callers_evenly_between() -> No
 @pytest.mark.parametrize("sessions", [2, 4, 10, 40, 50])
 def test_sessions_with_and_without_a_history_are_never_due_at_once(sessions: int) -> None:
     """Nor are the direct clients due when one of them is; the two kinds stand half of a pair's time apart."""
-    sizes = {"history": sessions // 2, "gateway": sessions // 2, "direct": min(sessions, 20)}
+    direct = min(sessions, 20)
+    sizes = {"history": sessions // 2, "gateway": sessions // 2, "direct": direct, "direct history": direct}
     moments = {name: [round(at, 9) for at, _ in due(size, 3, 2.0, SHARES[name])] for name, size in sizes.items()}
     every = [at for group in moments.values() for at in group]
     assert len({*every}) == len(every)

@@ -6,6 +6,7 @@ normally its gist is in a block before it goes.
 """
 
 from functools import lru_cache
+from itertools import chain
 
 import msgspec
 
@@ -76,6 +77,8 @@ def order(entry_id: str) -> tuple[int, int]:
 
 def after(turns: tuple[WindowTurn, ...], entry_id: str) -> tuple[WindowTurn, ...]:
     """The turns that follow a log entry."""
+    if entry_id == START:  # as it is most of the time, and before every request
+        return turns
     border = order(entry_id)
     return tuple(turn for turn in turns if order(turn.id) > border)
 
@@ -118,7 +121,7 @@ def prompt(turns: tuple[WindowTurn, ...], hidden: str) -> tuple[Message, ...]:
     """The messages that go to the model: a stub for hidden turns, then the rest."""
     shown = after(turns, hidden)
     gone = turns[: len(turns) - len(shown)]
-    messages = tuple(message for turn in shown for message in turn.messages)
+    messages = tuple(chain.from_iterable(turn.messages for turn in shown))
     if not gone:
         return messages
     at = max((message.at for turn in gone for message in turn.messages), default=0.0)
@@ -132,6 +135,8 @@ def _border(
     left, weight = _count(turns), sum(turn.tokens for turn in turns) if tokens[0] is not None else 0
     aim = messages[1] if left > messages[0] else left
     light = tokens[1] if tokens[0] is not None and tokens[1] is not None and weight > tokens[0] else weight
+    if left <= aim and weight <= light:
+        return None
     last: str | None = None
     for turn in turns[:-1]:
         if (left <= aim and weight <= light) or not turn.id:
