@@ -1,4 +1,4 @@
-"""What a session's agent works with: its model, its tools of every kind, its rules, and the prompts made of them."""
+"""What an agent works with: its model, its tools of every kind, its rules, and the prompts made of them."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ from voice_agent.memory.passages import SEARCH_TOOL
 from voice_agent.rules.faults import RuleError
 from voice_agent.run_record import Trace
 from voice_agent.runs.traces import without_secrets
-from voice_agent.store.base import ConversationStore, Directory, Owner, Pair
+from voice_agent.store.base import AgentRow, ConversationStore, Directory, Owner, Pair
 from voice_agent.telemetry import Telemetry
 from voice_agent.tool_definitions import ClientTool, WebhookTool, tool_name
 from voice_agent.tools.base import Tool, ToolRunner, TurnContext
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Collaborators:
-    """What sessions are made from."""
+    """What sessions and runs are made from."""
 
     store: ConversationStore
     directory: Directory
@@ -51,11 +51,17 @@ class Collaborators:
     resume_s: float
 
 
-async def read_agent(directory: Directory, agent_id: str) -> Agent:
-    """An agent's definition. Raises NotFound, Conflict if it holds no more, StoreError."""
+async def find_agent(directory: Directory, agent_id: str) -> AgentRow:
+    """The agent's row. Raises NotFound, without asking the store about what can be no id, and StoreError."""
     row = await directory.read_agent(agent_id) if re.fullmatch(ID_PATTERN, agent_id) else None
     if row is None:
         raise NotFound(f"there is no agent {agent_id!r}")
+    return row
+
+
+async def read_agent(directory: Directory, agent_id: str) -> Agent:
+    """An agent's definition. Raises NotFound, Conflict if it holds no more, StoreError."""
+    row = await find_agent(directory, agent_id)
     try:
         return Agent.model_validate_json(row.document)
     except ValidationError as fault:
@@ -63,7 +69,7 @@ async def read_agent(directory: Directory, agent_id: str) -> Agent:
 
 
 class Equipment:
-    """What the agent has in one session with a user, whose `model` is named as the product does."""
+    """What the agent has in one session, or run, of a user. `model`: its model's name, as users write it."""
 
     def __init__(
         self,
@@ -100,7 +106,7 @@ class Equipment:
     def wiring(
         self, more: tuple[ClientTool, ...] = (), *, speaks: bool = True, response_format: dict[str, Any] | None = None
     ) -> Wiring:
-        """What the session runs on, with `more` tools behind the agent's; see `Prompts`.
+        """What the session or run is made with, `more` tools behind the agent's; see `Prompts`.
 
         Raises Conflict if the agent has faults.
         """

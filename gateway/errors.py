@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from voice_agent.agent import Fault, InvalidAgentError, describe
 from voice_agent.llm.base import ModelError
+from voice_agent.runs.filing import Unstored
 from voice_agent.store.base import Fenced, StoreDown, StoreError
 
 # Codes of the native protocol; 1009 (a frame too large) is sent by the WebSocket library itself.
@@ -56,6 +57,10 @@ class GoingAway(Refused):
     """This process takes nothing new any more; another one will."""
 
 
+class Busy(Refused):
+    """This process has as much under way as it takes; some of it will end."""
+
+
 class TooLarge(Refused):
     """More bytes than are taken."""
 
@@ -91,10 +96,12 @@ RULES: dict[type[Exception], Rule] = {
     Gone: Rule(410),
     Stale: Rule(412),
     GoingAway: Rule(503, headers={"Retry-After": "2"}),
+    Busy: Rule(503, headers={"Retry-After": "2"}),
     TooLarge: Rule(413),
     NotJson: Rule(415),
     InvalidRequest: Rule(422),
     InvalidAgentError: Rule(422),
+    Unstored: Rule(503, headers={"Retry-After": "2"}),
     StoreDown: Rule(503, "the store cannot be reached just now", {"Retry-After": "2"}),
     Fenced: Rule(409, "a newer attach has taken this session over"),
     StoreError: Rule(500, "the store could not do this"),

@@ -19,7 +19,7 @@ from gateway.answering import (
     refuse_words,
 )
 from gateway.equipment import Collaborators, read_agent
-from gateway.errors import Conflict, GoingAway, NotFound
+from gateway.errors import Busy, Conflict, GoingAway, NotFound
 from gateway.orders import Asked, Orders, Plan
 from gateway.silences import Silences
 from voice_agent import events as ev
@@ -42,6 +42,8 @@ from voice_agent.work import Work
 
 # How long runs under way may take to end by themselves when the process stops, and then to be cut short.
 _PATIENCE_S, _LEAVING_S = 2.0, 2.0
+# Runs under way, and those of one user, which wait for each other: what more is asked is to come later.
+_MOST, _MOST_OF_ONE = 2048, 256
 # How long, and how often, another process is looked at while its run comes to its end.
 _ELSEWHERE_S, _LOOK_S = 5.0, 0.02
 _STOPPED = "the gateway that ran it was stopped"
@@ -93,7 +95,7 @@ class Runs:
     async def start(self, asked: Asked, words: tuple[str, ...]) -> Run:
         """Have the agent answer these words, after the turns before.
 
-        Raises NotFound, Conflict if calls of the user wait to be answered first, InvalidRequest, ModelError,
+        Raises NotFound, Conflict if calls of the user wait to be answered first, InvalidRequest, Busy, ModelError,
         StoreError.
         """
         agent = await read_agent(self._parts.directory, asked.agent_id)
@@ -101,6 +103,9 @@ class Runs:
         ref = TurnRef(pair, self._store.new_id(pair), secrets.token_hex(8), 0)
         plan = self._orders.begun(asked, agent, ref, words, self._way_out())
         async with self._opened(pair) as conversation:
+            # Every run of the user has the conversation open, and so has every request for one.
+            if len(self._live) >= _MOST or conversation.sessions > _MOST_OF_ONE:
+                raise Busy("too much is under way already")
             if conversation.journal.full:
                 raise StoreDown("the store is away and no more can be held for it")
             epoch = await self._parts.store.open_session(pair, ref.session_id, self._parts.owner)
@@ -154,8 +159,8 @@ class Runs:
                 had = await self._had(conversation.pair, given)
                 if isinstance(had, Run) or (had is not None and had.status not in _UNDER_WAY):
                     return had
-                if (other := self._under_way(conversation.pair)) is not None:
-                    await other.done.wait()
+                if (other := self._under_way(conversation.pair, None if had else ids_of(given))) is not None:
+                    await other.is_done()
                 elif had is None:
                     refuse_answers(waiting, given)
                 elif self._parts.clock.now() > until:
@@ -184,8 +189,10 @@ class Runs:
         record = live.record if live is not None else await self._store.read_run(run_id)
         return record if record is not None and ids_of(given) <= calls_in(record.messages) else None
 
-    def _under_way(self, pair: Pair) -> Run | None:
-        return next((run for run in self._live.values() if run.pair == pair and not run.done.is_set()), None)
+    def _under_way(self, pair: Pair, asking: frozenset[str] | None) -> Run | None:
+        """The user's run that goes on; with `asking`, one that has asked for one of these calls."""
+        going = (run for run in self._live.values() if run.pair == pair and not run.done.is_set())
+        return next((run for run in going if asking is None or asking & run.asked), None)
 
     # ---- runs by their id ----
 
@@ -208,7 +215,7 @@ class Runs:
             live = self._live.get(run_id)
             if live is not None and not live.done.is_set():
                 live.cancel()
-                await live.done.wait()
+                await live.is_done()
             record = await self.find(run_id)
             if record.status == "requires_approval":
                 record = await self._closed(record)
@@ -234,7 +241,7 @@ class Runs:
             order = Order(ref, waiting.suspension.opening, self._parts.clock.now(), self._orders.kept_s, resumed)
             filing = Filing(order, account, conversation, self._store, self._parts.clock)
             filing.close("cancelled")
-            await filing.done.wait()
+            await filing.is_done()
             return filing.record
 
     def _on_cancel(self, run_id: str) -> None:
@@ -282,6 +289,7 @@ class Runs:
             run.fail()
             await run.done.wait()
         finally:
+            run.give_up()
             if self._live.get(run.id) is run:
                 del self._live[run.id]
             self._parts.conversations.close(conversation)

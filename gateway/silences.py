@@ -32,6 +32,9 @@ class Silences:
             except StoreError as fault:
                 log.warning("the store is away, and memory of a user waits for the next run: %s", fault)
                 continue
+            except Exception:  # of one user: the others' silences go on
+                log.exception("the memory of %s cannot be read", pair)
+                continue
             conversation.consolidate("idle")
             self._conversations.close(conversation)
 

@@ -1,6 +1,7 @@
 """`--agents` and `--tools` as users have them: real processes, files that change under them, and broken ones."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -78,6 +79,27 @@ async def test_an_agent_of_a_file_talks_with_tools_of_a_module(folder: Path) -> 
         await product.until_ready()
         assert product.gateway() != killed
         assert (await greeting(product)).startswith("Good evening")
+
+
+async def test_the_files_of_the_readme_work_as_they_stand(folder: Path) -> None:
+    """Its agent, its module of tools, and its providers."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    blocks = re.findall(r"```(?:toml|python)\n(.*?)```", readme, re.DOTALL)
+    agent, tools, providers = (
+        next(block for block in blocks if block.startswith(start))
+        for start in ("# agents/shop.toml", "# shop_tools.py", "[groq]")
+    )
+    (folder / "agents" / "shop.toml").write_text(agent)
+    (folder / "shop_tools.py").write_text(tools)
+    (folder / "providers.toml").write_text(providers)
+    options = ("--agents", "agents", "--tools", "shop_tools")
+    async with served(folder / "data", *options, VOICE_PROVIDERS="providers.toml", **FAST) as product:
+        async with calling(product.url, "ada", "shop") as caller:
+            await caller.ask('!call opening_hours {"day": "Monday"} !then !say so', "t1")
+            await caller.send("user.text", text='!call order {"item": "tea"}', turn_id="t2")
+            assert (await caller.until("approval.request"))["name"] == "order"
+        told = [item["text"] for item in await history(product.url, "ada", "shop") if item["role"] == "tool"]
+        assert "9 to 5" in told
 
 
 async def test_what_is_broken_at_the_start_ends_it(folder: Path) -> None:

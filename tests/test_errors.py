@@ -8,6 +8,7 @@ from gateway import errors
 from gateway.errors import problem_response, rule_for
 from voice_agent.agent import Fault, InvalidAgentError
 from voice_agent.llm.base import ModelError
+from voice_agent.runs.filing import Unstored
 from voice_agent.store.base import Fenced, StoreDown, StoreError
 
 
@@ -31,9 +32,11 @@ def test_the_close_codes_are_the_protocols() -> None:
         (errors.Gone("no"), 410, "no"),
         (errors.Stale("no"), 412, "no"),
         (errors.GoingAway("no"), 503, "no"),
+        (errors.Busy("no"), 503, "no"),
         (errors.TooLarge("no"), 413, "no"),
         (errors.NotJson("no"), 415, "no"),
         (StoreDown("10.0.0.1:6379 refused"), 503, "the store cannot be reached just now"),
+        (Unstored("run 'r' has ended"), 503, "run 'r' has ended"),
         (OddStoreError("10.0.0.1:6379 refused"), 503, "the store cannot be reached just now"),
         (Fenced("epoch 3"), 409, "a newer attach has taken this session over"),
         (StoreError("WRONGTYPE"), 500, "the store could not do this"),

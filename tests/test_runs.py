@@ -2,23 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from gateway.api.run_stream import KEEP_ALIVE_S, Feed
+from gateway.api.run_stream import KEEP_ALIVE_S, MOST_UNREAD, Feed
 from tests.calls import SlowStore
 from tests.virtual_time import VirtualClock, run
 from voice_agent import events as ev
 from voice_agent.conversations import Conversations
 from voice_agent.messages import Latency, Message, Opaque, ToolCall, Usage
-from voice_agent.run_record import RunRecord, Trace
-from voice_agent.runs.account import Account, status_of
+from voice_agent.run_record import MAX_TRACED, RunRecord, Trace, status_of
+from voice_agent.runs.account import Account
 from voice_agent.runs.answers import Standing, standing
 from voice_agent.runs.conforming import fault_in_last_words
-from voice_agent.runs.filing import Filing, Order
+from voice_agent.runs.filing import Filing, Order, Unstored
 from voice_agent.runs.traces import without_secrets
 from voice_agent.store.base import Owner, Pair, TurnRef
 from voice_agent.store.recorder import Recorder
@@ -108,6 +109,19 @@ def test_a_trace_belongs_to_the_reply_that_it_was_made_for() -> None:
     assert [step.traces for step in account.record(5.0).steps] == [(traces[0],), (traces[1],)]
 
 
+def test_traces_of_a_run_that_goes_on_can_be_left_out() -> None:
+    """Those of the steps that were kept before, as when it waited, stay."""
+    account, trace = Account(RECORD), Trace(msgspec.Raw(b"{}"), 200, "")
+    account.asked("m", 100.0, 1.0)
+    account.traced(trace)
+    assert [step.traces for step in account.record(2.0, traced=False).steps] == [()]
+    again = Account(account.record(2.0))
+    again.asked("m", 100.0, 3.0)
+    again.traced(trace)
+    assert [step.traces for step in again.record(4.0, traced=False).steps] == [(trace,), ()]
+    assert [step.traces for step in again.record(4.0).steps] == [(trace,), (trace,)]
+
+
 def test_every_reason_has_a_status() -> None:
     """What failed is failed, what the model ends by itself is complete."""
     reasons: dict[ev.EndReason, str] = {
@@ -147,7 +161,9 @@ def test_which_answers_a_waiting_turn_takes(answer: ev.ToolReturned | ev.Approva
     [
         ('{"n":1}', None),
         ("", "it is no JSON"),
-        pytest.param("[" * 2000, "it is no JSON", id="deep"),
+        pytest.param("[" * 2000, "it is nested too deep", id="deep"),
+        ('{"m":1}', "n: gone"),
+        ('{"all":1}', "it is wrong"),
         ("1", "it is no JSON object"),
         ("{}", "n: gone"),
     ],
@@ -155,7 +171,8 @@ def test_which_answers_a_waiting_turn_takes(answer: ev.ToolReturned | ev.Approva
 def test_last_words_are_one_object_that_fits(text: str, fault: str | None) -> None:
     """The last message of the agent's counts, whatever it said before."""
     said = tuple(Message("assistant", each, 1.0) for each in ("before", text))
-    found = fault_in_last_words((HELLO, *said), lambda value: None if "n" in value else "n: gone")
+    wrong = {"n": None, "all": "arguments: it is wrong"}
+    found = fault_in_last_words((HELLO, *said), lambda value: wrong.get(next(iter(value), ""), "n: gone"))
     assert (found is None) == (fault is None)
     assert (found or "").startswith(fault or "")
 
@@ -168,6 +185,24 @@ def test_a_masked_request_stays_json() -> None:
     masked = without_secrets(trace, Secrets({"A": "4711"}))
     assert json.loads(bytes(masked.request)) == '{"key":"hunter2x","n":***}'
     assert without_secrets(trace, Secrets({"A": "other"})) == trace
+
+
+def test_a_long_request_is_kept_as_the_beginning_of_its_text() -> None:
+    """One of a few bytes less is the document as it was."""
+    for length, cut in ((MAX_TRACED, False), (MAX_TRACED + 1, True)):
+        body = b'["%s"]' % (b"x" * (length - 4))
+        kept = json.loads(bytes(without_secrets(Trace(msgspec.Raw(body), 200, ""), Secrets({"A": "other"})).request))
+        assert isinstance(kept, str) == cut
+        assert len(kept) < MAX_TRACED + 99
+
+
+@pytest.mark.parametrize("secret", ['pa"ss\\word', "pässwörd", "hunter2 x/y"])
+def test_a_secret_is_masked_in_json_that_stands_in_json(secret: str) -> None:
+    """As in the arguments of a call, and in what a tool returned; whatever is no secret stays as it was."""
+    call = {"arguments": json.dumps({"key": secret, "n": 1}), "output": json.dumps([json.dumps(secret)[1:-1]])}
+    trace = Trace(msgspec.Raw(msgspec.json.encode({"calls": [call], secret: 2.5})), 200, "")
+    masked = json.loads(bytes(without_secrets(trace, Secrets({"A": secret})).request))
+    assert masked == {"calls": [{"arguments": '{"key": "***", "n": 1}', "output": '["***"]'}], "***": 2.5}
 
 
 class Running:
@@ -204,6 +239,25 @@ def test_a_stream_that_has_nothing_to_say_says_so() -> None:
     run(scene())
 
 
+def test_a_reader_far_behind_is_told_of_the_end_only() -> None:
+    """What is kept for one who does not read is bounded; what it had until then comes before."""
+
+    async def scene() -> None:
+        running = Running()
+        it: Any = running
+        frames: AsyncIterator[bytes] = Feed(it, "tokens", None).frames()
+        for _ in range(MOST_UNREAD + 7):
+            running.tell(ev.Spoke("t1", "Hi", "reply"))
+        assert (await anext(frames)).count(b"event: speech.delta\n") == MOST_UNREAD
+        running.tell(ev.Spoke("t1", "Hi", "reply"))
+        running.tell(RECORD)
+        (last,) = [frame async for frame in frames]
+        assert last.startswith(b"event: run.ended\n")
+        assert last.count(b"event: ") == 1
+
+    run(scene())
+
+
 def test_whoever_waits_for_a_run_is_told_when_its_end_is_stored() -> None:
     """Its turn in the log first, then its record, and only then is it done."""
 
@@ -217,9 +271,9 @@ def test_whoever_waits_for_a_run_is_told_when_its_end_is_stored() -> None:
             await asyncio.sleep(0)
             pair = Pair("ann", "bob")
             ref = TurnRef(pair, store.new_id(pair), "t1", 0)
-            ref = msgspec.structs.replace(ref, epoch=await store.open_session(pair, ref.session_id, Owner("here", "1")))
+            ref = replace(ref, epoch=await store.open_session(pair, ref.session_id, Owner("here", "1")))
             conversation = await conversations.open(pair)
-            account = Account(msgspec.structs.replace(RECORD, id=ref.session_id))
+            account = Account(replace(RECORD, id=ref.session_id))
             filing = Filing(Order(ref, (HELLO,), 0.0, 60.0), account, conversation, slow, clock)
             filing.write()
             filing.close("cancelled")
@@ -230,6 +284,51 @@ def test_whoever_waits_for_a_run_is_told_when_its_end_is_stored() -> None:
             assert (record.status, [message.text for message in record.messages]) == ("cancelled", ["Hello."])
             (logged,) = (await store.load(pair)).turns
             assert [message.id for message in record.messages] == [message.id for message in logged.record.messages]
+            conversations.close(conversation)
+            conversations.stop()
+
+    run(scene())
+
+
+async def _refused(wait: Awaitable[None]) -> str:
+    with pytest.raises(Unstored) as refused:
+        await wait
+    return str(refused.value)
+
+
+def test_who_waits_for_a_run_is_told_when_the_store_stays_away() -> None:
+    """Seconds after its beginning or its end is to be stored; a blink is waited for, and so is a run that goes on."""
+
+    async def scene() -> None:
+        clock = VirtualClock()
+        store: Any = Recorder(clock)
+        conversations, pair = Conversations(store, store), Pair("ann", "bob")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(conversations.run())
+            await asyncio.sleep(0)
+            conversation = await conversations.open(pair)
+            order = Order(TurnRef(pair, store.new_id(pair), "t1", 1), (HELLO,), 0.0, 60.0)
+            filing = Filing(order, Account(replace(RECORD, id=order.ref.session_id)), conversation, store, clock)
+            store.down = True
+            filing.write()
+            begun = tasks.create_task(filing.is_begun())
+            await asyncio.sleep(3)
+            store.down = False
+            await begun
+            store.down = True
+            filing.write()
+            asked = clock.now()
+            ended = tasks.create_task(_refused(filing.is_done()))
+            await asyncio.sleep(60)
+            assert not ended.done()
+            filing.close("cancelled")
+            assert (await ended).startswith(f"run '{order.ref.session_id}' has ended")
+            assert 60 < clock.now() - asked < 75
+            filing.given_up = True
+            assert "was cut off" in await _refused(filing.is_done())
+            store.down = False
+            await filing.done.wait()
+            await filing.is_done()
             conversations.close(conversation)
             conversations.stop()
 

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from voice_agent.messages import ToolSchema
 from voice_agent.rules.book import Rulebook
+from voice_agent.rules.faults import pointer_step
 from voice_agent.rules.kinds import ToolRules
 from voice_agent.tool_definitions import (
     MASK,
@@ -243,12 +244,17 @@ class InvalidAgentError(Exception):
         self.faults = faults
 
 
+def pointer(steps: Iterable[str | int]) -> str:
+    """The JSON pointer that these steps are."""
+    return "".join(f"/{pointer_step(str(step))}" for step in steps)
+
+
 def faults_of(errors: Iterable[ErrorDetails]) -> tuple[Fault, ...]:
     """Pydantic's errors as faults, in pydantic's order, without the values that caused them."""
     plain = {"missing": MISSING, "extra_forbidden": "there is no such field"}
     return tuple(
         Fault(
-            "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in error["loc"]),
+            pointer(error["loc"]),
             plain.get(error["type"], error["msg"].removeprefix("Value error, ")),
         )
         for error in errors

@@ -19,7 +19,10 @@ _ROUNDS = 3
 
 
 class Journal:
-    """A queue of writes. Its conversation's owner alternates `flush` and `waiting` in one task."""
+    """A queue of writes. Its conversation's owner alternates `flush` and `waiting` in one task.
+
+    `refused`: the store did not take the write that is tried now, and it is tried again.
+    """
 
     def __init__(self, max_held: int = 256) -> None:
         self._writes: deque[tuple[Callable[[], Awaitable[object]], Then | None]] = deque()
@@ -27,6 +30,7 @@ class Journal:
         self._idle = asyncio.Event()
         self._idle.set()
         self._max_held = max_held
+        self.refused = False
 
     @property
     def holds(self) -> int:
@@ -63,6 +67,7 @@ class Journal:
         while self._writes:
             write, then = self._writes[0]
             fault = await self._insist(write)
+            self.refused = False
             self._writes.popleft()
             if then is not None:
                 then(fault)
@@ -83,6 +88,7 @@ class Journal:
             except StoreError as fault:
                 if delay == _FIRST_DELAY_S:
                     log.warning("holding turns until the store takes them: %s", fault)
+                self.refused = True
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _LAST_DELAY_S)
             except Exception as fault:  # one write that can never succeed must not hold up all that follow

@@ -14,6 +14,16 @@ from voice_agent.suspension import PendingCall
 RunStatus = Literal["running", "requires_approval", "completed", "cancelled", "failed"]
 MAX_TRACED = 262_144
 _CUT = " [cut: {} characters in all]"
+_STATUS: dict[EndReason, RunStatus] = {
+    "cancelled": "cancelled",
+    "requires_approval": "requires_approval",
+    "interrupted": "failed",
+    "invalid_tool_call": "failed",
+    "invalid_llm_response": "failed",
+    "llm_api_error": "failed",
+    "context_window_overflow": "failed",
+    "error": "failed",
+}
 
 
 class ToolTime(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -27,8 +37,8 @@ class ToolTime(msgspec.Struct, frozen=True, omit_defaults=True):
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     """One exchange with a provider; secrets are masked before it is made.
 
-    `request` is the JSON body as sent, `status` the HTTP status (None: no answer came), `response` the raw text that
-    came, through `traced`.
+    `request` is the JSON body as sent, or, where that is long, a string of its beginning; `status` the HTTP status
+    (None: no answer came), `response` the raw text that came. Both are cut as `traced` does it.
     """
 
     request: msgspec.Raw
@@ -95,6 +105,11 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     options: RunOptions = RunOptions()
 
 
-def traced(response: str) -> str:
-    """A provider's answer as a trace keeps it: cut at 262,144 characters, with a mark that says so."""
-    return response if len(response) <= MAX_TRACED else response[:MAX_TRACED] + _CUT.format(len(response))
+def status_of(reason: EndReason) -> RunStatus:
+    """How a run stands whose turn ended for this reason. What the model ends by its own choice is complete."""
+    return _STATUS.get(reason, "completed")
+
+
+def traced(text: str) -> str:
+    """What a provider got or answered as a trace keeps it: cut at 262,144 characters, with a mark that says so."""
+    return text if len(text) <= MAX_TRACED else text[:MAX_TRACED] + _CUT.format(len(text))

@@ -1,6 +1,5 @@
 """`/v1/agents`: agents made, listed, read, changed by merge patch, and deleted."""
 
-import re
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
@@ -10,8 +9,9 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from gateway.api.common import Limit, body_schema, problems, read_object
+from gateway.equipment import find_agent
 from gateway.errors import Conflict, InvalidRequest, NotFound
-from voice_agent.agent import ID_PATTERN, Agent, Fault
+from voice_agent.agent import Agent, Fault
 from voice_agent.agent_document import change_document
 from voice_agent.store.base import AgentRow, Directory
 
@@ -26,14 +26,6 @@ class AgentPage(BaseModel):
 
     items: list[Agent]
     next: str | None
-
-
-async def find_agent(directory: Directory, agent_id: str) -> AgentRow:
-    """The agent's row. Raises NotFound, without asking the store about what can be no id."""
-    row = await directory.read_agent(agent_id) if re.fullmatch(ID_PATTERN, agent_id) else None
-    if row is None:
-        raise NotFound(f"there is no agent {agent_id!r}")
-    return row
 
 
 def router(directory: Directory, validate: Validate) -> APIRouter:

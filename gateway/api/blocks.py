@@ -13,8 +13,8 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.api.agents import find_agent
 from gateway.api.common import Limit, body_schema, problems, read_body, timestamp
+from gateway.equipment import find_agent
 from gateway.errors import Conflict, InvalidRequest, NotFound, Stale
 from voice_agent.agent import DEFAULT_USER, Agent, Fault, User
 from voice_agent.clock import Clock

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from gateway.api.agents import find_agent
 from gateway.api.common import problems
+from gateway.equipment import find_agent
 from gateway.errors import NotFound
 from voice_agent.agent import DEFAULT_USER, User
 from voice_agent.memory.history import START

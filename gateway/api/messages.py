@@ -6,8 +6,8 @@ import msgspec
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from gateway.api.agents import find_agent
 from gateway.api.common import Limit, problems, timestamp
+from gateway.equipment import find_agent
 from gateway.errors import InvalidRequest
 from voice_agent.agent import DEFAULT_USER, Fault, User
 from voice_agent.messages import Message, Role, ToolCall

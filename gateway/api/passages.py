@@ -11,8 +11,8 @@ from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from gateway.api.agents import find_agent
 from gateway.api.common import body_schema, problems, read_body, timestamp
+from gateway.equipment import find_agent
 from gateway.errors import Conflict, InvalidRequest, NotFound
 from voice_agent.agent import DEFAULT_USER, Fault, User
 from voice_agent.clock import Clock

@@ -14,6 +14,8 @@ from voice_agent.runs.filing import Told
 from voice_agent.runs.run import Run
 
 KEEP_ALIVE_S = 10.0
+# A run does not wait for who reads: one that is so many events behind is told of nothing more but the end.
+MOST_UNREAD = 8192
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _TYPES: dict[type, str] = {
     ev.TurnStarted: "turn.started",
@@ -30,17 +32,21 @@ _TYPES: dict[type, str] = {
 
 
 class Feed:
-    """It hears everything from the moment it is made. `include`: the types of events to send, all if None."""
+    """It hears everything from the moment it is made, and forgets nothing unless its reader is far behind.
+
+    `include`: the types of events to send, all if None.
+    """
 
     def __init__(self, run: Run, mode: Literal["steps", "tokens"], include: Collection[str] | None) -> None:
         self._run = run
         self._mode = mode
         self._include = include
         self._told: asyncio.Queue[Told] = asyncio.Queue()
+        self._deaf = False
         self._seq = 0
         # What is known by now is no news: the words that are answered, and what was told to earlier requests.
         self._shown = set(_places(run.record.messages))
-        run.listeners.add(self._told.put_nowait)
+        run.listeners.add(self._hear)
 
     async def frames(self) -> AsyncIterator[bytes]:
         """The events, several at a time where they are there already; a comment where there is nothing for long."""
@@ -59,7 +65,12 @@ class Feed:
                 if isinstance(waiting[-1], RunRecord):
                     return
         finally:
-            self._run.listeners.discard(self._told.put_nowait)
+            self._run.listeners.discard(self._hear)
+
+    def _hear(self, told: Told) -> None:
+        self._deaf = self._deaf or self._told.qsize() >= MOST_UNREAD
+        if not self._deaf or isinstance(told, RunRecord):
+            self._told.put_nowait(told)
 
     def _frames(self, told: Told) -> list[str]:
         match told:

@@ -40,7 +40,7 @@ def router(runner: Runner) -> APIRouter:
         "/v1/agents/{agent_id}/messages",
         openapi_extra=run_body_schema(),
         response_model=RunItem | PreviewItem,
-        responses=_answers() | problems(404, 409, 413, 415, 422),
+        responses=_answers() | problems(404, 409, 413, 415, 422, 503),
     )
     async def run_turn(agent_id: str, request: Request, user: User = DEFAULT_USER) -> Response | RunItem:
         """One turn: what the user says, or what the agent's last turn waits for. Going away does not end it."""
@@ -73,12 +73,12 @@ def router(runner: Runner) -> APIRouter:
 
 async def _under_way(run: Run, body: RunBody) -> Response | RunItem:
     if body.background:
-        await run.begun.wait()
+        await run.is_begun()
         return _begun(run.record)
     if body.stream is not None:
         feed = Feed(run, body.stream, body.include)
         return StreamingResponse(feed.frames(), headers=HEADERS, media_type="text/event-stream")
-    await run.done.wait()
+    await run.is_done()
     refuse_words(run.refused)
     return run_item(run.record)
 

@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.api.agents import find_agent
 from gateway.api.common import body_schema, problems, read_body, timestamp
 from gateway.auth import Doors
+from gateway.equipment import find_agent
 from voice_agent.agent import User
 from voice_agent.store.base import Directory
 

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
-from gateway.api.agents import find_agent
 from gateway.api.common import Limit, problems
 from gateway.api.memory import forget_pair
+from gateway.equipment import find_agent
 from voice_agent.agent import USER_PATTERN
 from voice_agent.store.base import ConversationStore, Directory
 from voice_agent.store.memory import MemoryStore

@@ -19,7 +19,7 @@ def missing() -> str | None:
     """What to install before a picture can be drawn, or None."""
     if find_spec("matplotlib"):
         return None
-    return "--plot needs matplotlib: pip install 'voice-agent-gateway[plot]', or leave --plot out"
+    return "--plot needs matplotlib: pip install matplotlib, or leave --plot out"
 
 
 def draw(groups: Mapping[str, Sequence[float]], made: Report, file: Path) -> None:

@@ -11,7 +11,7 @@ function ask(event, title, controls) {
   card.querySelector(".outcome").textContent = "";
   const form = add(card, "form", "", "");
   controls(form, (frame, told) => answer(event.call_id, frame, told));
-  add(card, "p", "hint", "If you say something instead, the call is cancelled.");
+  add(card, "p", "hint", "If you say something instead, it is not done.");
   card.scrollIntoView({ block: "nearest" });
 }
 

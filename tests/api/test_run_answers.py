@@ -113,6 +113,16 @@ async def test_answers_where_nobody_waits_are_refused() -> None:
         assert status == 409
 
 
+async def test_answers_to_what_no_run_asked_for_do_not_wait_for_one_that_goes_on() -> None:
+    """It may go on for long, and will not know of them at its end either."""
+    async with house() as here:
+        begun = await here.say("!call hold", background=True)
+        async with asyncio.timeout(10):
+            refused = await here.refused(returns(("call_x", 1)), approvals(("call_y", True)))
+        assert refused == (409, "no run of this user waits for an answer")
+        assert (await here.cancel(begun["run_id"]))["status"] == "cancelled"
+
+
 async def test_the_same_answers_again_do_nothing_twice() -> None:
     """The run's present record is the answer, while it waits for others and after its end, in every way to ask."""
     async with house() as here:

@@ -14,6 +14,9 @@ from tests.api.runs import NEVER, House, house, spoken
 from tests.api.test_run_answers import BOTH, approvals, pending
 from tests.processes import eventually, served
 from tests.stores import fresh_store, until
+from voice_agent.conversations import Conversations
+from voice_agent.recovery import close_orphans
+from voice_agent.store.base import Owner
 
 SPEAKING = "!say One two three. !fault stall"
 
@@ -150,6 +153,23 @@ async def test_a_waiting_run_is_cancelled_from_another_gateway() -> None:
         await check_cancelled(here, asked["run_id"], *[item["text"] for item in cancelled["messages"]])
 
 
+async def test_a_run_that_was_taken_from_its_gateway_ended_as_the_log_says() -> None:
+    """The gateway stood still for longer than its lease, and another closed its turn: what it has to say is refused."""
+    async with house() as here:
+        begun = await here.say("!call hold", background=True)
+        await until(lambda: _holds(here), "the tool is under way")
+        gateway = here.place.gateway
+        await gateway._store.beat(Owner(gateway._owner.slot, "another life"), 600_000)
+        assert await close_orphans(gateway._store, Conversations(gateway._store, gateway._memory), 1.0) == 1
+        await gateway._store.beat(gateway._owner, 600_000)
+        cut = await here.cancel(begun["run_id"])
+        assert (cut["status"], cut["reason"]) == ("failed", "interrupted")
+        await until(lambda: _forgotten(here), "the gateway let go of it")
+        record = await here.record(begun["run_id"])
+        assert (record["status"], record["error"]) == ("failed", "the process that ran it died")
+        assert record["messages"] == await here.history()
+
+
 async def test_two_runs_that_come_to_wait_at_once() -> None:
     """In two gateways that know nothing of each other: one waits, the other is cancelled, and the history is whole."""
     async with house() as here, house(here.place.store, agent={"id": "other"}) as there:
@@ -236,6 +256,10 @@ async def _asked(here: House) -> bool:
 
 async def _left(here: House) -> bool:
     return await here.closed_early() == 1
+
+
+async def _forgotten(here: House) -> bool:
+    return not here.place.gateway._runs._live
 
 
 async def _spoke(run: Any) -> bool:

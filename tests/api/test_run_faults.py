@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.runs import PATH, house
-from tests.stores import server
+from tests.stores import server, until
 from voice_agent.store.server import connect
 
 
@@ -81,3 +81,37 @@ async def test_a_store_that_is_away_is_503(tmp_path: Path) -> None:
             answer = await here.http.ask("POST", path, json={"messages": [{"role": "user", "text": "hello"}]})
             assert (answer.status, answer.headers["retry-after"]) == (503, "2")
         assert await here.asked() == 1
+
+
+async def test_words_that_wait_for_a_turn_are_answered_though_the_store_went_away(tmp_path: Path) -> None:
+    """A store that is away holds turns up, not words: they are kept, and stored when it is back."""
+    async with AsyncExitStack() as lasting, AsyncExitStack() as passing:
+        url = await passing.enter_async_context(server(tmp_path, "--appendonly", "yes"))
+        store = await lasting.enter_async_context(aclosing(await connect(url, shards=16, allow_volatile=True)))
+        here = await lasting.enter_async_context(house(store))
+        await here.say("!first_token_ms 600 !say One.", background=True)
+        behind = await here.say("!say Two.", background=True)
+        runs = here.place.gateway._runs
+        run = runs._live[behind["run_id"]]
+        await passing.aclose()
+
+        async def answered() -> bool:
+            return await here.asked() == 2
+
+        await until(answered, "it was answered")
+        await passing.enter_async_context(server(tmp_path, "--appendonly", "yes"))
+        await run.done.wait()
+        assert (await here.record(behind["run_id"]))["status"] == "completed"
+        assert [item["text"] for item in await here.history()][1::2] == ["One.", "Two."]
+
+
+async def test_more_runs_than_are_taken_are_refused() -> None:
+    """503 with a time to try again, once a user has 256 under way; another user is answered, and later this one."""
+    async with house() as here:
+        bodies = {"messages": [{"role": "user", "text": "!call hold"}], "background": True}
+        answers = [await here.http.ask("POST", PATH, json=bodies) for _ in range(258)]
+        assert [answer.status for answer in answers] == [202] * 256 + [503] * 2
+        assert answers[-1].headers["retry-after"] == "2"
+        assert (await here.say("!say Hello.", path=PATH.replace("bob", "eve")))["status"] == "completed"
+        assert (await here.cancel(answers[255].json["run_id"]))["status"] == "cancelled"
+        assert (await here.say("!say One.", background=True))["status"] == "running"

@@ -336,7 +336,7 @@ main()
     told = await _end(process)
     assert told.code == 2
     _clean(told)
-    assert "pip install 'voice-agent-gateway[plot]'" in told.err
+    assert "pip install matplotlib" in told.err
 
 
 # ---- helpers ----

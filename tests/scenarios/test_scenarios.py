@@ -2,15 +2,19 @@
 
 import asyncio
 import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from tests.scenarios.house import APIS, Found, play_all
+from tests.scenarios.page import overview, page
 from tests.scenarios.script import Door, Scenario
 from tests.scenarios.table import SCENARIOS
 from voice_agent.events import EndReason
 from voice_agent.llm.capabilities import Api
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +63,15 @@ def test_every_reason_that_a_turn_can_end_for_is_among_them() -> None:
     """That a turn waits for a decision is no end of it in the log: the ways in see it, and go on."""
     ends = {reason for scenario in SCENARIOS for reason in re.findall(r"^ *= (\w+) ", scenario.history, re.MULTILINE)}
     assert ends == {*get_args(EndReason)} - {"requires_approval"}
+
+
+def test_the_page_and_the_readme_tell_how_they_have_to_come_out() -> None:
+    """`python -m tests.scenarios` prints what has to stand in the page."""
+    right: Found = {
+        (scenario.name, api, door): scenario.expected(api, door)
+        for scenario in SCENARIOS
+        for api in APIS
+        for door in scenario.doors
+    }
+    assert (ROOT / "docs" / "scenarios.md").read_text() == page(right)
+    assert f"\n{overview(right)}\n" in (ROOT / "README.md").read_text()

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.store.conftest import Stores
-from tests.store.runs import PENDING, WEEK_S, ref, run, step_under_way, suspension, waiting, whole
+from tests.store.runs import PENDING, USAGE, WEEK_S, ref, run, step_under_way, suspension, waiting, whole
 from tests.store.turns import LEASE_MS, OTHER, OWNER, PAIR, answered, opened, record, said
 from tests.stores import until
 from voice_agent.messages import Message
@@ -319,6 +319,42 @@ async def test_a_run_that_was_taken_up_lives_with_who_did(stores: Stores, writte
     await stores.talk.beat(OWNER, LEASE_MS)
     failed = await seen(stores, of.session_id)
     assert (failed.status, failed.reason, failed.error) == ("failed", "interrupted", DIED)
+
+
+@pytest.mark.parametrize("owner", [OWNER, Owner(OWNER.slot, "second life")])
+async def test_a_run_whose_turn_is_in_the_log_ended_as_it_says(stores: Stores, owner: Owner) -> None:
+    """Its process died, or was fenced, before it wrote so; steps and options are those of the record."""
+    run_id = stores.runs.new_id(PAIR)
+    of = ref(run_id)
+    await stores.talk.beat(owner, LEASE_MS)
+    await stores.talk.begin_turn(opened(of))
+    written = replace(whole(run_id), status="running", reason=None, ended_at=None, pending=(), error=None)
+    await stores.runs.write_run(written, WEEK_S)
+    entry_id = await stores.talk.commit_turn(of, replace(record(of), usage=USAGE))
+    found = await seen(stores, run_id)
+    assert (found.status, found.reason, found.error, found.usage) == ("completed", "end_turn", None, USAGE)
+    assert [(said.id, said.text) for said in found.messages] == [
+        (f"{entry_id}.0", "t1?"),
+        (f"{entry_id}.1", "t1 it is."),
+    ]
+    assert (found.steps, found.latency, found.ended_at) == (written.steps, None, int(entry_id.split("-")[0]) / 1000)
+
+
+async def test_a_run_whose_turn_was_closed_as_an_orphan_says_so(stores: Stores) -> None:
+    """Also while the process that ran it lives, and may no longer write."""
+    run_id = stores.runs.new_id(PAIR)
+    of = ref(run_id, await stores.talk.open_session(PAIR, run_id, OWNER))
+    await stores.talk.begin_turn(opened(of))
+    await stores.runs.write_run(run(run_id), WEEK_S)
+    (orphan,) = await stores.talk.orphans()
+    adopted = await stores.talk.adopt(orphan, THIRD)
+    assert adopted is not None
+    await stores.talk.beat(OWNER, LEASE_MS)
+    assert (await seen(stores, run_id)).status == "running"
+    await stores.talk.commit_turn(adopted.ref, replace(record(of), reason="interrupted"))
+    found = await seen(stores, run_id)
+    assert (found.status, found.reason, found.error, found.pending) == ("failed", "interrupted", DIED, ())
+    assert [said.text for said in found.messages] == ["t1?", "t1 it is."]
 
 
 # ---- forgetting and trimming ----

@@ -12,6 +12,7 @@ from tests.store.runs import WEEK_S, ref, run, step_under_way, suspension
 from tests.store.turns import LEASE_MS, OTHER, OWNER, answered, opened, record
 from tests.stores import fresh_store
 from voice_agent.clock import SystemClock
+from voice_agent.run_record import RunRecord
 from voice_agent.store.base import Fenced, OpenTurn, Pair, TurnRef
 from voice_agent.store.recorder import Recorder
 from voice_agent.store.redis import RedisConversations
@@ -54,7 +55,7 @@ class Walk:
             "orphans": lambda at: _sorted(at.talk.orphans()),
             "adopt": lambda at: at.talk.adopt(pick_of(self._orphans, told), owner),
             "answered": lambda at: at.runs.last_answered(ONE),
-            "read": lambda at: at.runs.read_run(run_id),
+            "read": lambda at: _without_entry(at.runs.read_run(run_id)),
             "write": lambda at: at.runs.write_run(run(run_id, "running", owner, ONE), WEEK_S),
             "waits": lambda at: at.runs.write_run(run(run_id, "requires_approval", owner, ONE), WEEK_S),
             "beat": lambda at: at.talk.beat(replace(owner, incarnation=f"{owner.incarnation}{step or ''}"), LEASE_MS),
@@ -93,6 +94,14 @@ async def _done(write: Awaitable[str]) -> str:
     """Entries have ids of their own in each store."""
     await write
     return "done"
+
+
+async def _without_entry(read: Awaitable[RunRecord | None]) -> RunRecord | None:
+    found = await read
+    if found is None:
+        return None
+    nameless = tuple(replace(message, id="") for message in found.messages)
+    return replace(found, messages=nameless, ended_at=None if found.ended_at is None else 0.0)
 
 
 async def _sorted(read: Awaitable[tuple[OpenTurn, ...]]) -> list[OpenTurn]:

@@ -6,23 +6,7 @@ from msgspec.structs import replace
 
 from voice_agent import events as ev
 from voice_agent.messages import Message, Usage
-from voice_agent.run_record import RunRecord, RunStatus, StepRecord, ToolTime, Trace
-
-_STATUS: dict[ev.EndReason, RunStatus] = {
-    "cancelled": "cancelled",
-    "requires_approval": "requires_approval",
-    "interrupted": "failed",
-    "invalid_tool_call": "failed",
-    "invalid_llm_response": "failed",
-    "llm_api_error": "failed",
-    "context_window_overflow": "failed",
-    "error": "failed",
-}
-
-
-def status_of(reason: ev.EndReason) -> RunStatus:
-    """How a run stands whose turn ended for this reason. What the model ends by its own choice is complete."""
-    return _STATUS.get(reason, "completed")
+from voice_agent.run_record import RunRecord, StepRecord, ToolTime, Trace, status_of
 
 
 @dataclass
@@ -40,7 +24,7 @@ class _Step:
     tools: list[ToolTime] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)
 
-    def record(self, index: int, now: float) -> StepRecord:
+    def record(self, index: int, now: float, *, traced: bool) -> StepRecord:
         until = now if self.over is None else self.over
         return StepRecord(
             index=index,
@@ -52,7 +36,7 @@ class _Step:
             usage=self.usage,
             stop=self.stop,
             error=self.error,
-            traces=tuple(self.traces),
+            traces=tuple(self.traces) if traced else (),
         )
 
 
@@ -66,13 +50,16 @@ class Account:
         self._running: set[str] = {call.call_id for call in record.pending if call.waits_for == "result"}
         self._replying: list[_Step] = []
 
-    def record(self, now: float) -> RunRecord:
-        """The record by `now`, at which a reply under way is as long as it has been until then."""
+    def record(self, now: float, *, traced: bool = True) -> RunRecord:
+        """The record by `now`, at which a reply under way is as long as it has been until then.
+
+        `traced`: with what was exchanged since the run began, or went on, last.
+        """
         before = self._record.steps
         if before and self._late_tools:
             # Calls that waited for the client belong to the step that made them.
             before = (*before[:-1], replace(before[-1], tools=(*before[-1].tools, *self._late_tools)))
-        steps = (step.record(len(before) + n, now) for n, step in enumerate(self._steps))
+        steps = (step.record(len(before) + n, now, traced=traced) for n, step in enumerate(self._steps))
         return replace(self._record, steps=(*before, *steps))
 
     # ---- what the model does ----

@@ -13,8 +13,12 @@ def fault_in_last_words(messages: tuple[Message, ...], check: Callable[[dict[str
     text = next((message.text for message in reversed(messages) if message.role == "assistant"), "")
     try:
         value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as fault:
+    except RecursionError:
+        return "it is nested too deep"
+    except msgspec.DecodeError as fault:
         return f"it is no JSON: {fault}"
     if not isinstance(value, dict):
         return "it is no JSON object"
-    return check(value)
+    # A schema's checks are made for tools, and name what they check.
+    found = check(value)
+    return None if found is None else found.removeprefix("arguments: ")

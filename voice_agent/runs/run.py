@@ -7,6 +7,7 @@ may listen, or go away: that does not end it.
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -20,7 +21,7 @@ from voice_agent.runs.account import Account
 from voice_agent.runs.conforming import fault_in_last_words
 from voice_agent.runs.filing import Filing, Order, Told
 from voice_agent.scribe import Scribe
-from voice_agent.store.base import Fenced, Pair
+from voice_agent.store.base import Fenced, Pair, StoreDown
 from voice_agent.store.runs import RunStore, Suspended
 from voice_agent.turn import Turn
 from voice_agent.wiring import Wiring
@@ -30,9 +31,10 @@ log = logging.getLogger(__name__)
 
 
 class Run:
-    """`run` carries it out. `begun` and `done` are set when its record is stored, at first and at its end.
+    """`run` carries it out. `done` is set when its end is stored; `is_begun` and `is_done` are those of `Filing`.
 
     `listeners` are told what the turn tells and, last, the record. `refused`: the turn that had to be answered first.
+    `asked`: the calls that it has asked its client for.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Run:
     ) -> None:
         self.id = order.ref.session_id
         self.refused: Suspended | None = None
+        self.asked: set[str] = set()
         self._order = order
         self._account = account
         self._wiring = wiring
@@ -47,14 +50,14 @@ class Run:
         self._conversation = conversation
         self._store = store
         self._filing = Filing(order, account, conversation, store, wiring.clock)
-        self.begun, self.done = self._filing.begun, self._filing.done
+        self.done = self._filing.done
+        self.is_begun, self.is_done = self._filing.is_begun, self._filing.is_done
         self.listeners: set[Callable[[Told], None]] = self._filing.listeners
         self._work = Work("answer", order.ref.turn_id, order.ref, order.opening, order.received_at)
         self._scribe = Scribe(self.id, order.ref.epoch, wiring.owner, conversation, self._clock)
         self._turn: Turn | None = None
         self._steps: tuple[Message, ...] = order.resumed.suspension.done if order.resumed else ()
         self._over = asyncio.Event()
-        self._ended = False
         self._cancelled = False
         self._queueing: asyncio.Timeout | None = None
         if order.resumed is None:
@@ -79,7 +82,7 @@ class Run:
 
     def cancel(self, error: str | None = None) -> None:
         """End it, wherever it stands: its model's reply, its tools, its wait. `error`: why, if nobody asked for it."""
-        if self._ended or self._cancelled:
+        if self._filing.over or self._cancelled:
             return
         self._cancelled = True
         if error is not None:
@@ -92,8 +95,12 @@ class Run:
 
     def fail(self) -> None:
         """A fault of our own keeps it from going on."""
-        if not self._ended:
+        if not self._filing.over:
             self._close("error", "the run failed inside the gateway")
+
+    def give_up(self) -> None:
+        """This process does no more for it; it did not end, if it was not stored by now."""
+        self._filing.given_up = True
 
     # ---- its turn ----
 
@@ -127,10 +134,11 @@ class Run:
     async def _must_wait(self) -> bool:
         """Whether a turn before it waits for the client by now: then these words come too early."""
         if self._order.resumed is None:
-            self.refused = await self._store.suspended(self._conversation.pair)
+            # A store that is away holds turns up, not words.
+            with suppress(StoreDown):
+                self.refused = await self._store.suspended(self._conversation.pair)
         if self.refused is None:
             return False
-        self._ended = True
         self._account.closed("error", self._clock.wall(), "the turn before it waits for its client")
         self._finish()
         return True
@@ -151,7 +159,7 @@ class Run:
         work, wiring, shown = self._work, self._wiring, self._conversation.in_prompt
         runner = TurnTools(lambda: wiring.runner(work, shown(turn.history.dropped)))
         await run_turn(turn, wiring.model, runner, work.inbox, self, self._clock)
-        if not self._ended:
+        if not self._filing.over:
             log.error("turn %s never ended", work.turn_id)
             self.fail()
 
@@ -162,6 +170,8 @@ class Run:
         if isinstance(event, ev.TurnEnded):
             self._on_ended(event)
         else:
+            if isinstance(event, ev.ApprovalNeeded | ev.ClientToolNeeded):
+                self.asked.add(event.call_id)
             self._account.told(event)
             self._filing.tell(event)
 
@@ -181,7 +191,6 @@ class Run:
 
     def _on_ended(self, event: ev.TurnEnded) -> None:
         """The log, or the place of turns that wait, has it before anybody is told."""
-        self._ended = True
         event = self._judged(event)
         ended_at = self._clock.now()
         journal, ref = self._conversation.journal, self._order.ref
@@ -190,13 +199,15 @@ class Run:
             self._on_stored(event, ended_at, fault)
 
         if (suspension := event.suspension) is not None:
+            self._filing.over = True
             journal.submit(lambda: self._store.suspend_turn(ref, suspension), then)
             return
         if self._turn is not None:
             cut = event.reason == "cancelled"
             self._conversation.append_turn(self._turn, ref, event.messages, cut=cut, guarded_until=0.0)
-        self._over.set()
         logged = replace(self._filing.logged(event.reason, event.messages), usage=event.usage, latency=event.latency)
+        self._filing.over = True
+        self._over.set()
         journal.submit(lambda: self._conversation.commit(ref, logged), then)
 
     def _judged(self, event: ev.TurnEnded) -> ev.TurnEnded:
@@ -228,7 +239,6 @@ class Run:
         self._finish()
 
     def _close(self, reason: ev.EndReason, error: str | None = None) -> None:
-        self._ended = True
         self._over.set()
         self._filing.close(reason, error)
 

@@ -8,11 +8,12 @@ from msgspec.structs import replace
 from voice_agent.clock import Clock
 from voice_agent.messages import Message
 from voice_agent.run_record import RunRecord
-from voice_agent.store.base import Fenced, OpenTurn, Owner, Pair, TurnRef
+from voice_agent.store.base import Fenced, LoggedTurn, OpenTurn, Owner, Pair, TurnRef
 from voice_agent.store.keys import Keys
+from voice_agent.store.log import TurnEntry
 from voice_agent.store.memory import Change
 from voice_agent.store.recorder_memory import MemoryRecorder
-from voice_agent.store.runs import Suspended, as_it_stands
+from voice_agent.store.runs import Suspended, as_it_stands, as_logged
 from voice_agent.suspension import Suspension
 
 ANSWERED_TTL_S = 604_800
@@ -84,6 +85,10 @@ class RunRecorder(MemoryRecorder):
         waits, answered = self._waiting_turns.get(pair), self._last(pair)
         if waits is not None and waits.session_id == run_id:
             return as_it_stands(record, self._suspension(waits).pending, alive=True)
+        if (entry_id := self._committed.get((pair, TurnRef(pair, run_id, record.turn_id, 0).key))) is not None:
+            entry = next(entry for entry in self._mind(pair).log if entry.id == entry_id)
+            assert isinstance(entry, TurnEntry), "what was committed is a turn"
+            return as_logged(record, LoggedTurn(entry_id, entry.record))
         mine = answered is not None and answered.run_id == run_id
         owner = answered.owner if answered is not None and mine else Owner(record.slot, record.incarnation)
         return as_it_stands(record, None, self._alive(owner))

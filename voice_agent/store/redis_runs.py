@@ -4,10 +4,12 @@ import msgspec
 from msgspec.structs import replace
 
 from voice_agent.run_record import RunRecord
-from voice_agent.store.base import OpenTurn, Owner, Pair, TurnRef
+from voice_agent.store.base import LoggedTurn, OpenTurn, Owner, Pair, TurnRef
 from voice_agent.store.connection import Connection
 from voice_agent.store.keys import journal, lease, shard
-from voice_agent.store.runs import Suspended, as_it_stands
+from voice_agent.store.log import TurnEntry
+from voice_agent.store.runs import UNDER_WAY, Suspended, as_it_stands, as_logged
+from voice_agent.store.snapshot import read_entry
 from voice_agent.suspension import Suspension
 
 _encode = msgspec.json.Encoder().encode
@@ -48,12 +50,14 @@ class RedisRuns:
         if row is None:
             return None
         record = _decode_run(row)
-        if record.status not in {"running", "requires_approval"}:
+        if record.status not in UNDER_WAY:
             return record
         pair = Pair(record.agent, record.user)
         found = await self.suspended(pair)
         if found is not None and found.ref.session_id == run_id:
             return as_it_stands(record, found.suspension.pending, alive=True)
+        if (turn := await self._logged(TurnRef(pair, run_id, record.turn_id, 0))) is not None:
+            return as_logged(record, turn)
         waiting = self._keys.pair(pair).waiting
         answered, slot, incarnation = await self._connection.call("HMGET", waiting, "answered", "slot", "incarnation")
         if answered != run_id.encode():
@@ -94,6 +98,16 @@ class RedisRuns:
     async def last_answered(self, pair: Pair) -> str | None:
         run_id = await self._connection.call("HGET", self._keys.pair(pair).waiting, "answered")
         return None if run_id is None else run_id.decode()
+
+    async def _logged(self, ref: TurnRef) -> LoggedTurn | None:
+        """The turn as it was committed, if that was lately."""
+        of = self._keys.pair(ref.pair)
+        at = await self._connection.call("ZSCORE", of.seen, ref.key)
+        if at is None:
+            return None
+        rows = await self._connection.call("XRANGE", of.log, int(at), int(at))
+        found = (entry for entry in map(read_entry, rows) if isinstance(entry, TurnEntry))
+        return next((LoggedTurn(entry.id, entry.record) for entry in found if entry.record.key == ref.key), None)
 
     def _record(self, pair: Pair, run_id: str) -> str:
         """The key of the record of one of the pair's runs."""

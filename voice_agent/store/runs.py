@@ -1,15 +1,17 @@
 """What runs ask of the store: their records, word that one is to be cancelled, and turns that wait for their client."""
 
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 from msgspec.structs import replace
 
-from voice_agent.run_record import RunRecord
-from voice_agent.store.base import Owner, Pair, TurnRef
+from voice_agent.events import EndReason
+from voice_agent.run_record import RunRecord, status_of
+from voice_agent.store.base import LoggedTurn, Owner, Pair, TurnRef
 from voice_agent.suspension import PendingCall, Suspension
 
 DIED = "the process that ran it died"
+UNDER_WAY = ("running", "requires_approval")
 
 
 class Suspended(msgspec.Struct, frozen=True):
@@ -37,8 +39,8 @@ class RunStore(Protocol):
     async def read_run(self, run_id: str) -> RunRecord | None:
         """The record, or None: there is none by this id (any text will do), or no more.
 
-        What it says of a run under way is put right: one whose turn waits for its client is shown so, and one whose
-        process is dead is `failed` as `interrupted`.
+        What it says of a run under way is put right: one whose turn waits for its client is shown so, one whose turn is
+        in the log as it ended there, and one whose process is dead is `failed` as `interrupted`.
         """
         ...
 
@@ -75,10 +77,29 @@ def as_it_stands(record: RunRecord, pending: tuple[PendingCall, ...] | None, ali
 
     `pending`: the calls that the run waits with (None: it does not wait); `alive`: whether a process has it.
     """
-    if record.status not in {"running", "requires_approval"}:
+    if record.status not in UNDER_WAY:
         return record
     if pending is not None:
         return replace(record, status="requires_approval", reason="requires_approval", pending=pending)
     if alive:
         return record
     return replace(record, status="failed", reason="interrupted", error=DIED, pending=())
+
+
+def as_logged(record: RunRecord, turn: LoggedTurn) -> RunRecord:
+    """What a record has to say whose turn ended, in whosever hands, before the record was written again."""
+    if record.status not in UNDER_WAY:
+        return record
+    ended, reason = turn.record, cast(EndReason, turn.record.reason)
+    messages = (replace(message, id=f"{turn.id}.{n}", opaque=()) for n, message in enumerate(ended.messages))
+    return replace(
+        record,
+        status=status_of(reason),
+        reason=reason,
+        messages=tuple(messages),
+        usage=ended.usage,
+        latency=ended.latency,
+        pending=(),
+        ended_at=int(turn.id.partition("-")[0]) / 1000,
+        error=DIED if reason == "interrupted" else record.error,
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema_rs
 from jsonschema_rs import ValidationError, ValidationErrorKind
 
-from voice_agent.agent import MISSING, Fault, describe
+from voice_agent.agent import MISSING, Fault, describe, pointer
 from voice_agent.tools.parameters import in_one_line
 from voice_agent.tools.schema_work import RECURSIVE, objects_in, work_by_level
 
@@ -128,24 +128,20 @@ def _read(schema: dict[str, Any]) -> jsonschema_rs.Validator:
 
 def _faults(errors: Iterable[ValidationError]) -> Iterator[Fault]:
     for error in errors:
-        path = _pointer(error.instance_path)
+        path = pointer(error.instance_path)
         match error.kind:
             case ValidationErrorKind.Required(property=name):
-                yield Fault(path + _pointer([name]), MISSING)
+                yield Fault(path + pointer([name]), MISSING)
             case (
                 ValidationErrorKind.AdditionalProperties(unexpected=names)
                 | ValidationErrorKind.UnevaluatedProperties(unexpected=names)
             ):
-                yield from (Fault(path + _pointer([name]), "there is no such field") for name in names)
+                yield from (Fault(path + pointer([name]), "there is no such field") for name in names)
             case ValidationErrorKind.AnyOf(context=branches) | ValidationErrorKind.OneOfNotValid(context=branches):
                 reasons = dict.fromkeys(branch[0].message for branch in branches if branch)
                 yield Fault(path, _short(f"none of its forms fits: {', or '.join(reasons)}"))
             case _:
                 yield Fault(path, _short(error.message))
-
-
-def _pointer(steps: Iterable[str | int]) -> str:
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
 
 
 def _short(message: str) -> str:

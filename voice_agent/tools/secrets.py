@@ -12,6 +12,7 @@ from urllib.parse import quote, quote_plus
 from voice_agent.tool_definitions import MASK
 
 _SHORT = 6
+_NESTED = 3
 _ESCAPED = re.compile("%[0-9A-F]{2}")
 
 
@@ -57,14 +58,21 @@ def _forms(value: str) -> set[str]:
         value,
         " ".join(value.split()),
         repr(value)[1:-1],
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
+        *_in_json(value),
         html.escape(value),
         shlex.quote(value).strip("'"),
         *in_urls,
         *(_ESCAPED.sub(lambda code: code[0].lower(), each) for each in in_urls),
     }
     return forms if len(value) < _SHORT else forms | {b64encode(value.encode()).decode().rstrip("=")}
+
+
+def _in_json(value: str) -> set[str]:
+    """In a string of a document, which may itself stand in a string of another: so are the arguments of calls."""
+    forms = {value}
+    for _ in range(_NESTED):
+        forms |= {json.dumps(form, ensure_ascii=plain)[1:-1] for form in forms for plain in (True, False)}
+    return forms
 
 
 def _pattern(form: str) -> str:
