@@ -30,13 +30,15 @@ class Protocol(WebSocketsSansIOProtocol):
     def send_text(self, text: str) -> None:
         """Send a text frame; only while `ready`."""
         payload = text.encode()
-        self.transport.write(_head(len(payload)) + payload)
+        length = len(payload)
+        self.transport.write((_SHORT[length] if length < len(_SHORT) else _head(length)) + payload)
+
+
+# What precedes the payload of an unmasked, unfragmented text frame (RFC 6455, section 5.2), by its length.
+_SHORT = tuple(bytes((0x81, length)) for length in range(126))
 
 
 def _head(length: int) -> bytes:
-    """What precedes the payload of an unmasked, unfragmented text frame (RFC 6455, section 5.2)."""
-    if length < 126:
-        return bytes((0x81, length))
     if length < 65_536:
         return b"\x81\x7e" + length.to_bytes(2, "big")
     return b"\x81\x7f" + length.to_bytes(8, "big")

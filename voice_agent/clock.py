@@ -19,8 +19,7 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clocks. `now` is not the event loop's: uvloop's is cached and counts whole milliseconds."""
 
-    def now(self) -> float:
-        return time.monotonic()
+    now = staticmethod(time.monotonic)  # read twice for every token
 
     def wall(self) -> float:
         return time.time()  # noqa: TID251 - the one reader of the wall clock

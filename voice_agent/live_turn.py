@@ -51,16 +51,23 @@ class TurnTools:
 
 
 class LiveTurn:
-    """A turn under way; the run's listener. `over` is set when it has ended, stored or not."""
+    """A turn under way; the run's listener. `over` is set when it has ended, stored or not.
 
-    def __init__(self, work: Work, setup: TurnSetup, host: Host) -> None:
+    Its speech goes to `sink`, all else to its `host`.
+    """
+
+    def __init__(self, work: Work, setup: TurnSetup, host: Host, sink: Sink) -> None:
         self.work = work
         self.turn = Turn(setup)
         self.over = asyncio.Event()
         self._host = host
+        self._say = sink.emit
 
     def on_event(self, event: ev.TurnEvent) -> None:
-        self._host.on_turn_event(self, event)
+        if isinstance(event, ev.Spoke):  # by far the most
+            self._say(event)
+        else:
+            self._host.on_turn_event(self, event)
 
     def on_step(self, step: ev.SaveStep) -> None:
         self._host.on_step(self, step)

@@ -91,6 +91,7 @@ class _Driver:
         self._tools = tools
         self._listener = listener
         self._clock = clock
+        self._now = clock.now
         self._tasks = tasks
         self._reply: asyncio.Task[None] | None = None
         self._asked: ModelRequest | None = None
@@ -119,7 +120,7 @@ class _Driver:
             return
         faultless = True
         try:
-            for output in decide(*event, self._clock.now()):
+            for output in decide(*event, self._now()):
                 faultless = self._performed(output) and faultless
         except Exception:
             log.exception("turn %s cannot go on", self._turn.setup.turn_id)
@@ -128,7 +129,7 @@ class _Driver:
             if not faultless:
                 for output in self._turn.abort(self._clock.now()):
                     self._performed(output)
-            self._turn.acted(self._clock.now())
+            self._turn.acted(self._now())
         finally:
             if not faultless or self._turn.state is _ENDED:
                 self._stop_timer()
@@ -174,13 +175,15 @@ class _Driver:
                 task.cancel()
 
     async def _converse(self, request: ModelRequest) -> None:
+        handle = self._turn.handle
+
         def take(event: ev.ModelEvent) -> None:
             # A reply that was stopped may have data in hand: it belongs to nobody any more.
             if self._asked is not request:
                 return
             if isinstance(event, _LAST):
                 self._reply = self._asked = None  # it returns by itself, and can keep its connection
-            self.feed(event)
+            self._decide(handle, event)
 
         try:
             await self._model.reply(request, take)

@@ -221,7 +221,7 @@ class Session:
         if work.kind == "answer":
             self.conversation.freeze()
         setup = self.wiring.setup(work, self.conversation.history(), self.conversation.blocks)
-        live = self._live = LiveTurn(work, setup, self)
+        live = self._live = LiveTurn(work, setup, self, self._sink)
         tasks.create_task(self._run_turn(live, self.wiring))
         await live.over.wait()
 

@@ -9,7 +9,7 @@ class Stopwatch:
     def __init__(self, started: float) -> None:
         self._started = self._at = started
         self._parts: dict[str, float] = {}
-        self._firsts: dict[str, float] = {}
+        self.firsts: dict[str, float] = {}
 
     def lap(self, name: str, now: float) -> None:
         """The time since the last lap belongs to `name`."""
@@ -19,14 +19,14 @@ class Stopwatch:
 
     def first(self, name: str, now: float) -> None:
         """Remember when something happened for the first time (`speech`, `reply`)."""
-        if name not in self._firsts:
-            self._firsts[name] = _ms(now - self._started)
+        if name not in self.firsts:
+            self.firsts[name] = _ms(now - self._started)
 
     def read(self) -> Latency:
         """The parts so far; `gateway` is what was measured under that name."""
         return Latency(
-            first_speech=self._firsts.get("speech"),
-            first_reply=self._firsts.get("reply"),
+            first_speech=self.firsts.get("speech"),
+            first_reply=self.firsts.get("reply"),
             gateway=_ms(self._parts.get("gateway", 0.0)),
             total=_ms(self._at - self._started),
             parts=tuple(Part(name, _ms(seconds)) for name, seconds in self._parts.items()),

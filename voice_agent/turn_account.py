@@ -53,9 +53,10 @@ class Account:
         """Speak now, in the step under way: reply text, or the utterance of a call."""
         self.touched = True
         self.ledger.spoke(Slot(self.steps, call_id), text, now)
-        self.watch.first("speech", now)
-        if kind == "reply":
-            self.watch.first("reply", now)
+        if "reply" not in self.watch.firsts:  # after that nothing is the first of anything
+            self.watch.first("speech", now)
+            if kind == "reply":
+                self.watch.first("reply", now)
         return Spoke(self._setup.turn_id, text, kind)
 
     def utter(self, call: Call, said: str, step: Step, now: float) -> list[Spoke | Flushed]:

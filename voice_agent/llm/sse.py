@@ -73,17 +73,18 @@ class ReplyFrames:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of the events that this piece completes; none of a document."""
-        if self._sse is None and not self._whole:
+        if self._sse is not None:
+            return self._sse.feed(chunk)
+        if not self._whole:
             chunk = chunk.lstrip()
             if not chunk:
                 return []
             # No line of an event stream begins so: the server ignored `stream`.
             if not chunk.startswith((b"{", b"[")):
                 self._sse = SseDecoder()
-        if self._sse is None:
-            self._whole.append(chunk)
-            return []
-        return self._sse.feed(chunk)
+                return self._sse.feed(chunk)
+        self._whole.append(chunk)
+        return []
 
     def close(self) -> list[bytes]:
         """The data of an event that the end of the stream left unfinished."""
