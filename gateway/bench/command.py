@@ -39,6 +39,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one for each option
     first_token_ms: FirstToken = None,
     token_ms: Annotated[float | None, typer.Option(help="--self: delay between its tokens.", show_default="10")] = None,
     tokens: Annotated[int | None, typer.Option(help="--self: tokens of a reply.", show_default="40")] = None,
+    awake: Annotated[bool, typer.Option(help="--self: keep the gateway's core from sleeping.")] = True,
     json: Json = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the first tokens' latencies into this PNG.")] = None,
 ) -> None:
@@ -64,6 +65,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one for each option
         history=history,
         say=(f"!stamps {count}" if itself else URL_WORDS) if say is None else say,
         pace=Pace(after, each, count) if itself else None,
+        awake=awake,
     )
     _check(plan, json, plot)
     notes = _run(plan, key or (None if itself else read_settings().api_key))

@@ -118,8 +118,11 @@ class _Starter:
 
 
 @asynccontextmanager
-async def household(pace: Pace, keeps_history: bool, http: Http) -> AsyncIterator[Household]:
-    """The product and its simulated provider, ready for callers; all gone at the end. Raises BenchError, StoreError."""
+async def household(pace: Pace, keeps_history: bool, awake: bool, http: Http) -> AsyncIterator[Household]:
+    """The product and its simulated provider, ready for callers; all gone at the end. Raises BenchError, StoreError.
+
+    `awake`: the gateway's core is kept from sleeping.
+    """
     reading, writing = os.pipe()
     try:
         with tempfile.TemporaryDirectory(prefix="voice-bench-", ignore_cleanup_errors=True) as made:
@@ -136,7 +139,8 @@ async def household(pace: Pace, keeps_history: bool, http: Http) -> AsyncIterato
                     pids |= starter.pids()
                     await _make_agent(http, url, keeps_history)
                     engine = f"{server.engine} {server.version}"
-                    yield Household(url, provider, pids, engine, _place(pids), starter.died)
+                    placement = await _place(pids, starter if awake else None)
+                    yield Household(url, provider, pids, engine, placement, starter.died)
                 finally:
                     await starter.stop()
             await _gone(pids["store"])
@@ -190,14 +194,19 @@ async def _make_agent(http: Http, url: str, keeps_history: bool) -> None:
             raise BenchError(f"the benchmark's agent could not be made (status {made.status})")
 
 
-def _place(pids: Mapping[str, int]) -> str:
-    """Give the gateway a core of its own, and another to those that make the load."""
+async def _place(pids: Mapping[str, int], starter: _Starter | None) -> str:
+    """Give the gateway a core of its own, which is kept awake if there is a starter, and another to the load's."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) < 2:
         return "wherever the system puts them: no process was bound to a core"
     for pid, core in ((pids["gateway"], cores[0]), (pids["simulator"], cores[1]), (os.getpid(), cores[1])):
         machine.pin(pid, {core})
-    return f"gateway on core {cores[0]}, simulator and load on core {cores[1]}, store and worker wherever there is room"
+    kept = ""
+    if starter is not None:
+        await starter.start("awake", "gateway.bench.awake", "--core", str(cores[0]))
+        kept = ", which is kept awake"
+    others = f"simulator and load on core {cores[1]}, store and worker wherever there is room"
+    return f"gateway on core {cores[0]}{kept}, {others}"
 
 
 async def _gone(pid: int) -> None:

@@ -33,7 +33,10 @@ class Pace(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One run: `turns` measured turns of each session, due every `interval_s` seconds. `url` is None for `--self`."""
+    """One run: `turns` measured turns of each session, due every `interval_s` seconds. `url` is None for `--self`.
+
+    `awake`: the gateway's core is kept from sleeping.
+    """
 
     url: str | None
     agent: str
@@ -45,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     history: int
     say: str
     pace: Pace | None
+    awake: bool = True
 
     @property
     def direct(self) -> int:

@@ -40,7 +40,7 @@ async def run(plan: Plan, key: str | None, notes: Notes, tell: Tell) -> None:
         http = await stack.enter_async_context(Http())
         home = None
         if plan.pace is not None:
-            home = await stack.enter_async_context(household(plan.pace, plan.history > 0, http))
+            home = await stack.enter_async_context(household(plan.pace, plan.history > 0, plan.awake, http))
         address = Address(home.url if home else plan.url or "", plan.agent, key)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         await _Run(plan, address, http, tasks, home).run(notes, tell)
