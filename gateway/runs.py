@@ -126,7 +126,7 @@ class Runs:
             conversation.buffer = wiring.buffer(conversation.blocks)
             work = Work("answer", ref.turn_id, ref, plan.order.opening, wiring.clock.now())
             setup = wiring.setup(work, conversation.history(), conversation.blocks)
-        setup = replace(setup, max_steps=plan.order.max_steps or setup.max_steps)
+        setup = replace(setup, max_steps=plan.order.max_steps or wiring.agent.run_steps)
         outputs = Turn(setup).begin(wiring.clock.now())
         asks = [output.request for output in outputs if isinstance(output, ev.CallModel)]
         if not asks:

@@ -180,3 +180,9 @@ def test_the_sleeptime_model_is_the_agents_own_unless_it_says_so() -> None:
     assert Agent(id="a", name="A").sleeptime_model("simulated") == "simulated"
     assert own.sleeptime_model("simulated") == "openai/day"
     assert own.model_copy(update={"sleeptime": Sleeptime(model="openai/night")}).sleeptime_model("s") == "openai/night"
+
+
+def test_a_run_may_take_more_steps_than_a_call_unless_the_agent_says() -> None:
+    """Nobody waits on the line."""
+    assert (Agent(id="a", name="A").max_steps, Agent(id="a", name="A").run_steps) == (10, 50)
+    assert Agent(id="a", name="A", max_steps=7).run_steps == 7

@@ -32,6 +32,7 @@ from voice_agent.tool_definitions import (
     tool_name,
 )
 
+MOST_STEPS = 50
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 USER_PATTERN = r"^[^\x00-\x1f\x7f]{1,200}$"
 DEFAULT_USER = "default"
@@ -123,7 +124,9 @@ class Agent(_Strict):
     context_window: int | None = Field(
         default=None, ge=256, description="tokens that the model takes; unset: as far as its provider tells"
     )
-    max_steps: int = Field(default=10, ge=1, le=50, description="model calls in one turn")
+    max_steps: int = Field(
+        default=10, ge=1, le=MOST_STEPS, description=f"model calls in one turn; in a run, unless set: {MOST_STEPS}"
+    )
     tools: tuple[Entry, ...] = Field(
         default=(), max_length=MOST_TOOLS, description="names of tools known to the gateway, or tools it brings"
     )
@@ -190,6 +193,11 @@ class Agent(_Strict):
     def rulebook(self, tools: Mapping[str, "ToolSpec"]) -> Rulebook:
         """The rules over the agent's tools, which `tools` are all of. Raises RuleError."""
         return Rulebook(self.tool_rules, tools, [name for name, spec in tools.items() if spec.exits])
+
+    @property
+    def run_steps(self) -> int:
+        """Model calls in a turn on which no caller waits: those that were set, else as many as there may be."""
+        return self.max_steps if "max_steps" in self.model_fields_set else MOST_STEPS
 
     def document(self) -> bytes:
         """The definition (JSON) as it is stored: what was given and no default, so that defaults may improve.

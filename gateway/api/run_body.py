@@ -94,7 +94,9 @@ class RunBody(_Body):
         max_length=MAX_MESSAGES,
         description="what the user says; or decisions and results that the last run waits for, in any mix",
     )
-    max_steps: int | None = Field(default=None, ge=1, le=50, description="model calls; unset: as the agent has it")
+    max_steps: int | None = Field(
+        default=None, ge=1, le=50, description="model calls; unset: the agent's, if it says, else 50"
+    )
     client_tools: list[Any] = Field(
         default=[], max_length=MAX_CLIENT_TOOLS, description="tools that the client runs, of the shape an agent's have"
     )

@@ -150,7 +150,7 @@ class Run:
             self._scribe.begin(self._work)
         conversation.buffer = wiring.buffer(conversation.blocks)
         setup = wiring.setup(self._work, conversation.history(), conversation.blocks)
-        setup = replace(setup, suspends=True, max_steps=order.max_steps or setup.max_steps)
+        setup = replace(setup, suspends=True, max_steps=order.max_steps or wiring.agent.run_steps)
         self._turn = Turn(setup, resumed=order.resumed)
         tasks.create_task(self._run_turn(self._turn))
         await self._over.wait()
