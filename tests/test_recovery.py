@@ -231,7 +231,7 @@ async def test_a_mark_on_a_turn_that_the_store_lost_holds_nothing_up() -> None:
     store = Recorder(HandClock())
     async with listening(store) as conversations:
         conversation = await conversations.open(PAIR)
-        conversation.keep_heard(Tail(Turn(setup()), ref("lost"), cut=False, guarded_until=0.0, stored=()))
+        conversation.keep_heard(Tail(Turn(setup()), ref("lost"), cut=False, guarded_until=0.0, stored=(), moves=-1))
         conversation.journal.submit(lambda: store.commit_turn(ref("t1"), record(ref("t1"))))
         await conversation.journal.drained()
         conversations.close(conversation)

@@ -39,7 +39,7 @@ class Tail:
     cut: bool
     guarded_until: float
     stored: tuple[Message, ...]
-    moves: int = 0
+    moves: int
 
     def settled(self) -> tuple[Message, ...]:
         return self.turn.settled(interrupted=self.cut)
