@@ -127,7 +127,8 @@ class Gateway:
         self._store = RedisConversations(connection)
         self._directory = RedisDirectory(connection)
         self._doors = Doors(self._directory, clock, api_key=settings.api_key, loopback=is_loopback(settings.host))
-        self._catalogue = Catalogue(settings, clock, http)
+        self._telemetry = Telemetry(CollectorRegistry())
+        self._catalogue = Catalogue(settings, clock, http, self._telemetry.circuit)
         self._memory = RedisMemory(connection)
         self._archives = Archives(self._memory, clock)
         self._guard = Guard(settings.allowed_hosts)
@@ -136,7 +137,6 @@ class Gateway:
             (search_tool(self._archives), get_time, set_reminder, end_call, transfer_call, send_digits, *tools),
             self._mcp,
         )
-        self._telemetry = Telemetry(CollectorRegistry())
         self._conversations = Conversations(self._store, self._memory, self._archives.drop)
         parts = self._collaborators()
         self._sessions = Sessions(parts)

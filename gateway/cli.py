@@ -146,24 +146,27 @@ def chat(
 
 
 @app.command()
-def simulate(
+def simulate(  # noqa: PLR0913, PLR0917 - one for each option
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port, 0 for a free one.", min=0, max=65535)] = 8081,
     first_token_ms: Annotated[float | None, typer.Option(help="Delay of the first token.", min=0)] = None,
     token_ms: Annotated[float | None, typer.Option(help="Delay between tokens.", min=0)] = None,
+    stall_share: Annotated[float, typer.Option(help="Share of requests that stall.", min=0, max=1)] = 0.0,
+    stall_ms: Annotated[float, typer.Option(help="Delay of a stalled request's first token.", min=0)] = 8000,
     lifeline: Lifeline = None,
 ) -> None:
     """Serve the simulated model over HTTP: Chat Completions, Anthropic Messages and OpenAI Responses."""
     import uvicorn
 
     from gateway.address import listen, url_of
-    from voice_agent.llm.simulated.server import create_app
+    from voice_agent.llm.simulated.server import Stalls, create_app
 
     settings = read_settings(simulated_first_token_ms=first_token_ms, simulated_token_ms=token_ms)
     logs.configure("simulate", settings.log_level)
     if lifeline is not None:
         lifelines.follow(lifeline)
-    model = create_app(settings.simulated_first_token_ms, settings.simulated_token_ms)
+    stalls = Stalls(stall_share, stall_ms) if stall_share else None
+    model = create_app(settings.simulated_first_token_ms, settings.simulated_token_ms, stalls)
     with listen(host, port) as bound:
         where = url_of(host, bound.getsockname()[1])
         print(f"the simulated model answers at {where}/v1: OPENAI_BASE_URL={where}/v1 OPENAI_API_KEY=any")

@@ -172,13 +172,15 @@ class SessionSocket:
             for brought in taken:
                 if isinstance(brought, ClientTools):
                     live.bring(brought.tools)
+                elif isinstance(brought, native.SpeechChoice):
+                    live.shape(brought)
         except FrameError as fault:
             live.outbox.emit(ev.Failed(fault.code, fault.message, field=fault.field))
             return
         for event in taken:
             if isinstance(event, native.Ping):
                 live.outbox.answer(native.pong(event))
-            elif not isinstance(event, ClientTools):
+            elif not isinstance(event, ClientTools | native.SpeechChoice):
                 live.session.handle(event)
             if isinstance(event, ev.UserInterrupted):
                 self._telemetry.barge_in_seconds(self._clock.now() - started)

@@ -13,6 +13,8 @@ from voice_agent.agent import ID_PATTERN, Agent, describe, faults_of
 from voice_agent.clock import Clock
 from voice_agent.conversations import Conversations
 from voice_agent.llm.catalogue import Catalogue
+from voice_agent.llm.race.model import RacingModel
+from voice_agent.llm.race.race import Policy
 from voice_agent.memory.archives import Archives
 from voice_agent.memory.passages import SEARCH_TOOL
 from voice_agent.rules.faults import RuleError
@@ -89,7 +91,8 @@ class Equipment:
         values = agent.secret_values()
         secrets = self._secrets = Secrets(values)
         seen = None if observe is None else lambda trace: observe(without_secrets(trace, secrets))
-        self._model = parts.catalogue.open(model_name, seen)
+        chain = dict.fromkeys((model_name, *agent.fallback_models))
+        self._runners = tuple(parts.catalogue.runner(name, seen) for name in chain)
         self.model = model_name
         self._model_name = model_name.partition("/")[2] or model_name
         self._own: dict[str, Tool] = {
@@ -122,8 +125,10 @@ class Equipment:
         def runner(work: Work, in_prompt: frozenset[str]) -> ToolRunner:
             return box.runner(parts.clock, self._context(work, in_prompt))
 
+        model = RacingModel(self._runners, self._policy(live=speaks), parts.clock)
+
         async def warm() -> None:
-            await self._model.warm()
+            await model.warm()
             if SEARCH_TOOL in tools:
                 try:
                     await parts.archives.warm(Pair(agent.id, self._user))
@@ -132,7 +137,7 @@ class Equipment:
 
         return Wiring(
             agent=agent,
-            model=self._model,
+            model=model,
             prompts=Prompts(agent, self._model_name, tools, speaks=speaks, response_format=response_format),
             tools=tools,
             rules=rules,
@@ -142,6 +147,14 @@ class Equipment:
             warm=warm,
             context_window=parts.catalogue.context_window(agent.model or parts.default_model),
         )
+
+    def _policy(self, *, live: bool) -> Policy:
+        """Nothing is waited for so long that the turn takes the model for one that hangs."""
+        voice = self.agent.voice
+        stall_s = voice.stall_timeout_ms / 1000
+        if not live:
+            return Policy(longest_wait_s=stall_s / 2)
+        return Policy(min(voice.first_token_deadline_ms / 1000, stall_s), voice.hedge_share if voice.hedge else 0.0)
 
     def _context(self, work: Work, in_prompt: frozenset[str]) -> TurnContext:
         return TurnContext(

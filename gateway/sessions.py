@@ -5,6 +5,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from gateway.dialects import native
 from gateway.dialects.base import FrameError
@@ -53,7 +54,12 @@ class LiveSession:
             if self._equipment.has(tool.name):
                 where = f"client_tools[{index}].name"
                 raise FrameError("bad_field", f"`{where}`: there is a tool {tool.name!r} already", where)
-        self.session.wiring = self._equipment.wiring(tools)
+        self.session.wiring = replace(self._equipment.wiring(tools), form=self.session.wiring.form)
+
+    def shape(self, choice: native.SpeechChoice) -> None:
+        """Say what is written in this form from the next turn on; what the choice leaves open stays as it is."""
+        wiring = self.session.wiring
+        self.session.wiring = replace(wiring, form=wiring.form._replace(**choice.changes))
 
 
 class Sessions:

@@ -146,3 +146,26 @@ def test_every_process_has_its_own_metrics() -> None:
     one, two = Telemetry(CollectorRegistry()), Telemetry(CollectorRegistry())
     one.session_opened()
     assert (samples(one)["voice_sessions"], samples(two)["voice_sessions"]) == (1, 0)
+
+
+def test_requests_are_counted_by_why_they_were_sent(telemetry: Telemetry) -> None:
+    """One for each step that was asked for; those beside another, and those after it, apart. None: no series."""
+    telemetry.observe(ended(usage=Usage(steps=2)))
+    telemetry.observe(ended(usage=Usage(steps=2, attempts=5, hedges=1)))
+    telemetry.observe(ended(usage=Usage(steps=1, attempts=1)))
+    found = {name: count for name, count in samples(telemetry).items() if name.startswith("voice_model_requests")}
+    assert found == {
+        "voice_model_requests_total{kind=first}": 3,
+        "voice_model_requests_total{kind=hedge}": 1,
+        "voice_model_requests_total{kind=again}": 2,
+    }
+
+
+def test_models_that_keep_failing_are_shown(telemetry: Telemetry) -> None:
+    """Until they answer again."""
+    telemetry.circuit("openai/m", opens=True)
+    telemetry.circuit("anthropic/m", opens=True)
+    telemetry.circuit("anthropic/m", opens=False)
+    found = samples(telemetry)
+    assert found["voice_open_circuits{model=openai/m}"] == 1
+    assert found["voice_open_circuits{model=anthropic/m}"] == 0

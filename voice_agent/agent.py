@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -81,6 +82,11 @@ class Voice(_Strict):
         default="Sorry, I lost my train of thought. Could you say that again?",
         description="spoken when the model fails in a turn",
     )
+    first_token_deadline_ms: int = Field(
+        default=4000, ge=100, le=120_000, description="in a call, what a model has to say something or call a tool"
+    )
+    hedge: bool = Field(default=True, description="a model that is later than usual is asked a second time")
+    hedge_share: float = Field(default=0.08, ge=0, le=1, description="the most second requests, of all")
     stall_timeout_ms: int = Field(
         default=20_000, ge=100, le=600_000, description="a model that sends nothing for this long has failed"
     )
@@ -118,6 +124,9 @@ class Agent(_Strict):
     name: str = Field(min_length=1, max_length=200)
     system: str = Field(default="You are a helpful voice agent. Answer briefly; you are heard, not read.")
     model: str | None = Field(default=None, description="PROVIDER/NAME or `simulated`; unset: the gateway's default")
+    fallback_models: tuple[Annotated[str, AfterValidator(_provider_named)], ...] = Field(
+        default=(), max_length=5, description="asked in this order when `model` fails or is too late"
+    )
     temperature: float | None = Field(default=None, ge=0, le=2)
     reasoning: str | None = Field(default=None, description="reasoning effort, as the model's provider names it")
     max_output_tokens: int | None = Field(default=None, ge=1)
@@ -150,6 +159,14 @@ class Agent(_Strict):
     metadata: dict[str, Any] = {}
 
     _names_a_provider = field_validator("model")(_provider_named)
+
+    @field_validator("fallback_models")
+    @classmethod
+    def _differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        doubles = sorted(name for name, count in Counter(value).items() if count > 1)
+        if doubles:
+            raise ValueError(f"named twice: {', '.join(doubles)}")
+        return value
 
     @field_validator("timezone")
     @classmethod

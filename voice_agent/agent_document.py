@@ -89,7 +89,13 @@ def _models(document: Mapping[str, Any], default: str) -> Iterator[tuple[str, st
     """The models that the document asks for, each after its JSON pointer."""
     sleeptime = document.get("sleeptime")
     idle = sleeptime.get("model") if isinstance(sleeptime, dict) else None
-    asked = (("/model", document.get("model") or default), ("/sleeptime/model", idle))
+    others = document.get("fallback_models")
+    named = enumerate(others if isinstance(others, list | tuple) else ())
+    asked = (
+        ("/model", document.get("model") or default),
+        *((f"/fallback_models/{place}", name) for place, name in named),
+        ("/sleeptime/model", idle),
+    )
     yield from ((path, model) for path, model in asked if isinstance(model, str))
 
 

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from voice_agent.messages import Latency, Message, ModelRequest, Opaque, Usage
+from voice_agent.messages import Latency, Message, ModelBusy, ModelRequest, Opaque, Usage
 from voice_agent.suspension import Suspension
 
 SpeechKind = Literal["reply", "utterance", "filler", "greeting", "say", "notice"]
@@ -132,17 +132,18 @@ class ModelFinished(msgspec.Struct, frozen=True):
 
 
 class ModelFailed(msgspec.Struct, frozen=True):
-    """The reply failed. `error` is fit for the client's eyes: no secret, no stack.
+    """The reply failed. `error` is fit for the client's eyes. `overflow`: the request was too long for the model.
 
-    `overflow`: the request was too long for the model.
+    `retry_after_s`: when the provider wants to be asked again, if it says so.
     """
 
     error: str
     retryable: bool = False
     overflow: bool = False
+    retry_after_s: float | None = None
 
 
-ModelEvent = TextDelta | ToolCallDelta | Opaque | ModelFinished | ModelFailed
+ModelEvent = TextDelta | ToolCallDelta | Opaque | ModelBusy | ModelFinished | ModelFailed
 
 # ---- what a turn tells ----
 

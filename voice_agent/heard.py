@@ -49,9 +49,9 @@ class Ledger:
         for number, message in enumerate(said):
             for call in message.tool_calls:
                 if call.heard:
-                    self.spoke(Slot(number, call.id), call.heard, now)
+                    self._take_up(Slot(number, call.id), call.heard, now)
             if message.text:
-                self.spoke(Slot(number), message.text, now)
+                self._take_up(Slot(number), message.text, now)
 
     def move(self, mark: Mark | None, *, done: bool, now: float) -> None:
         """The caller has heard up to `mark`, or all of it if `done`. Marks past what was sent count as its end."""
@@ -80,6 +80,11 @@ class Ledger:
     @property
     def generated(self) -> str:
         """All that was made to be said."""
+        return self.said
+
+    @property
+    def said(self) -> str:
+        """What was handed out of it, in the form that marks count."""
         return "".join(text for _, text in self._pieces)
 
     @property
@@ -121,6 +126,10 @@ class Ledger:
             )
         return tuple(settled)
 
+    def _take_up(self, slot: Slot, text: str, now: float) -> None:
+        """Speech of a finished step."""
+        self.spoke(slot, text, now)
+
     def _spoken_by(self, now: float) -> int:
         """Where the voice is by now, at speaking rate from the last known place."""
         place, since = self._anchor or (0, now)
@@ -149,7 +158,7 @@ class Ledger:
             return max(0, mark.chars)
         if mark.ms is not None:
             return max(0, int(mark.ms / 1000 * SPEAKING_RATE))
-        return prefix_length(self.generated, mark.text or "")
+        return prefix_length(self.said, mark.text or "")
 
 
 def prefix_length(generated: str, heard: str) -> int:

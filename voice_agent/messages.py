@@ -95,7 +95,11 @@ class ModelRequest(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens of one step or turn. None where the provider reports none, never 0 in its place."""
+    """Tokens of one step or turn. None where the provider reports none, never 0 in its place.
+
+    `attempts` are the requests that were sent for the steps, `hedges` those of them that were sent beside another.
+    Of those that were lost, no provider reports what they took: the tokens are those of the others.
+    """
 
     steps: int = 0
     input_tokens: int | None = None
@@ -103,17 +107,37 @@ class Usage(msgspec.Struct, frozen=True):
     cached_input_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+    attempts: int = 0
+    hedges: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         counts = {}
         for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens"):
             mine, theirs = getattr(self, name), getattr(other, name)
             counts[name] = theirs if mine is None else mine if theirs is None else mine + theirs
-        return Usage(steps=self.steps + other.steps, **counts)
+        attempts, hedges = self.attempts + other.attempts, self.hedges + other.hedges
+        return Usage(steps=self.steps + other.steps, attempts=attempts, hedges=hedges, **counts)
+
+
+class ModelBusy(msgspec.Struct, frozen=True):
+    """A sign of life of a model of which there is nothing to tell yet; `spent` is for the account.
+
+    With a `model` the reply is that model's from now on, to a request that was sent `late_s` seconds after the first
+    one: as a `retry`, a `hedge` or a `fallback`.
+    """
+
+    spent: Usage | None = None
+    model: str | None = None
+    kind: Literal["first", "retry", "hedge", "fallback"] = "first"
+    late_s: float = 0.0
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One share of a turn's wall time: `queue`, `provider`, `tool:NAME`, `client`, `store` or `gateway`."""
+    """One share of a turn's wall time: `queue`, `provider`, `tool:NAME`, `client`, `store` or `gateway`.
+
+    `provider:retry`, `provider:hedge` and `provider:fallback`: spent on requests that were lost, until one of that kind
+    was sent, which was answered.
+    """
 
     name: str
     ms: float

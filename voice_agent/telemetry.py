@@ -52,7 +52,11 @@ class Telemetry:
         )
         self._turns = counter("turns", "Turns by how they ended.", ("reason",))
         self._tokens = counter("tokens", "Tokens as reported by providers.", ("kind",))
+        self._requests = counter("model_requests", "Requests sent to models, those that were lost included.", ("kind",))
         self._errors = counter("errors", "Errors told to clients.", ("code",))
+        self._open_circuits = Gauge(
+            "voice_open_circuits", "Whether a model keeps failing.", ("model",), registry=registry
+        )
         self._sessions = Gauge("voice_sessions", "Sessions open in this process.", registry=registry)
 
     def observe(self, event: TurnEvent) -> None:
@@ -74,6 +78,7 @@ class Telemetry:
             case TurnEnded(reason=reason, usage=usage, latency=latency):
                 self._turns.labels(reason).inc()
                 self._count_tokens(usage)
+                self._count_requests(usage)
                 self._time_turn(latency)
             case _:
                 assert_never(event)
@@ -85,6 +90,10 @@ class Telemetry:
     def session_closed(self) -> None:
         """It does no more."""
         self._sessions.dec()
+
+    def circuit(self, model: str, opens: bool) -> None:
+        """A model keeps failing, or is back."""
+        self._open_circuits.labels(model).set(int(opens))
 
     def barge_in_seconds(self, seconds: float) -> None:
         """An interruption was obeyed so many seconds after it was read: no speech follows it."""
@@ -105,6 +114,14 @@ class Telemetry:
         for kind, count in kinds.items():
             if count is not None:
                 self._tokens.labels(kind).inc(count)
+
+    def _count_requests(self, usage: Usage) -> None:
+        """Every step has one first request; what is more was sent beside it or after it."""
+        first = min(usage.steps, usage.attempts)
+        kinds = {"first": first, "hedge": usage.hedges, "again": usage.attempts - usage.hedges - first}
+        for kind, count in kinds.items():
+            if count > 0:
+                self._requests.labels(kind).inc(count)
 
     def _time_turn(self, latency: Latency) -> None:
         if latency.first_speech is not None:

@@ -8,11 +8,11 @@ from typing import assert_never
 
 from voice_agent import events as ev
 from voice_agent.calls import Call, CallState
-from voice_agent.messages import Message, Opaque, ToolChoice, Usage
+from voice_agent.messages import Message, ModelBusy, Opaque, ToolChoice, Usage
 from voice_agent.overflow import History
 from voice_agent.resumption import Resumed, fits, resumed_step
+from voice_agent.shaped import account_of
 from voice_agent.step import Standing, Step
-from voice_agent.turn_account import Account
 from voice_agent.turn_setup import TurnSetup
 from voice_agent.turn_states import ACCEPTS, CUT_SHORT, LEADS_TO, IllegalEventError, State, TurnInput
 
@@ -34,7 +34,7 @@ class Turn:
         self.state = State.THINKING
         self._accepts = ACCEPTS[State.THINKING]
         self.revision = setup.revision
-        self._account = Account(setup, done, resumed.suspension if resumed else None)
+        self._account = account_of(setup, done, resumed.suspension if resumed else None)
         self.history = History(setup.history)
         self.ledger, self._watch = self._account.ledger, self._account.watch
         self._resumed = resumed
@@ -67,9 +67,9 @@ class Turn:
                 return self._on_text(text, now)
             case ev.ToolCallDelta():
                 return self._on_call_delta(event, now)
-            case Opaque():
+            case Opaque() | ModelBusy():
                 self._heard_from_model = now
-                self._step.add_opaque(event)
+                self._account.note(event, self._step)
                 return []
             case ev.ModelFinished():
                 return self._on_finished(event, now)
@@ -129,7 +129,7 @@ class Turn:
         if not text:
             return []
         self._step.add_text(text)
-        return [self._account.say(text, "reply", now)]
+        return self._account.say(text, "reply", now)
 
     def _on_call_delta(self, delta: ev.ToolCallDelta, now: float) -> list[Output]:
         self._heard_from_model = now
@@ -167,7 +167,8 @@ class Turn:
             return self._end("max_steps" if self._account.in_last_step else "end_turn", now)
         if self._step.reminded:
             return self._end_invalid(f"no valid call: the model answered in words where it must call {owed}", now)
-        return self._go_on(self._keep_step(now, f"[An answer in words does not count here. Call {owed}.]"), now)
+        reminder = f"[An answer in words does not count here. Call {owed}.]"
+        return [*self._account.let_go(now), *self._go_on(self._keep_step(now, reminder), now)]
 
     # ---- calls ----
 
@@ -248,10 +249,10 @@ class Turn:
     def _end(self, why: ev.EndReason, now: float, notice: str = "", leaves: ev.Leaving | None = None) -> list[Output]:
         """Close what is open, settle what was heard, and say so: once, whatever happened."""
         cancelled, kept = self._step.cut(self.setup.turn_id, why, now)
-        out: list[Output] = [*cancelled]
         if self.state is State.THINKING and self.setup.words is None:
             self._account.usage += Usage(steps=1)  # the model was asked, and nobody knows what it took
         cut = why in ("interrupted", "cancelled")
+        out: list[Output] = [*cancelled, *([] if cut else self._account.let_go(now))]
         if cut or not self._step.empty:
             self._keep_step(now)
         if notice:

@@ -3,9 +3,9 @@
 import msgspec
 
 from voice_agent.calls import Call
-from voice_agent.events import EndReason, Flushed, Leaving, SpeechKind, Spoke, TurnEnded
+from voice_agent.events import Effect, EndReason, Flushed, Leaving, SpeechKind, Spoke, TurnEnded, TurnEvent
 from voice_agent.heard import Ledger, Slot
-from voice_agent.messages import Message, Usage
+from voice_agent.messages import Message, ModelBusy, Opaque, Usage
 from voice_agent.step import Step
 from voice_agent.stopwatch import Stopwatch
 from voice_agent.suspension import Suspension
@@ -18,7 +18,13 @@ class Account:
     `calls` counts the calls made. `touched`: something was spoken or started.
     """
 
-    def __init__(self, setup: TurnSetup, done: tuple[Message, ...], suspended: Suspension | None = None) -> None:
+    def __init__(
+        self,
+        setup: TurnSetup,
+        done: tuple[Message, ...],
+        suspended: Suspension | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
         """`suspended`: the turn goes on from there, and `done` is not looked at."""
         before = suspended or Suspension(setup.opening, done, (), (), Usage())
         self._setup = setup
@@ -27,7 +33,7 @@ class Account:
         self.steps = sum(message.role == "assistant" for message in self.done)
         self.usage = before.usage
         self.watch = Stopwatch(setup.received_at)
-        self.ledger = Ledger()
+        self.ledger = Ledger() if ledger is None else ledger
         made = self.done + before.step
         self.ledger.resume(made, setup.received_at)
         if suspended is not None:
@@ -49,7 +55,7 @@ class Account:
         """The turn answers these words."""
         self._opening = (*self._opening[:-1], msgspec.structs.replace(self._opening[-1], text=text))
 
-    def say(self, text: str, kind: SpeechKind, now: float, call_id: str | None = None) -> Spoke:
+    def say(self, text: str, kind: SpeechKind, now: float, call_id: str | None = None) -> list[TurnEvent | Effect]:
         """Speak now, in the step under way: reply text, or the utterance of a call."""
         self.touched = True
         self.ledger.spoke(Slot(self.steps, call_id), text, now)
@@ -57,22 +63,36 @@ class Account:
             self.watch.first("speech", now)
             if kind == "reply":
                 self.watch.first("reply", now)
-        return Spoke(self._setup.turn_id, text, kind)
+        return [Spoke(self._setup.turn_id, text, kind)]
 
-    def utter(self, call: Call, said: str, step: Step, now: float) -> list[Spoke | Flushed]:
+    def let_go(self, now: float) -> list[TurnEvent | Effect]:  # noqa: ARG002 - shaped speech needs it
+        """Speak what was kept back, as nothing that it waits for will come: here nothing ever is."""
+        return []
+
+    def note(self, event: Opaque | ModelBusy, step: Step) -> None:
+        """Take in what is neither heard nor done."""
+        if isinstance(event, Opaque):
+            step.add_opaque(event)
+            return
+        if event.spent is not None:
+            self.usage += event.spent
+        if event.late_s:
+            self.watch.move("provider", f"provider:{event.kind}", event.late_s)
+
+    def utter(self, call: Call, said: str, step: Step, now: float) -> list[TurnEvent | Effect]:
         """Speak what has become readable of a call's utterance, if this call is the one to speak."""
-        out: list[Spoke | Flushed] = []
+        out: list[TurnEvent | Effect] = []
         if said and step.may_speak(call):
             step.speaker = call
-            out.append(self.say(said, "utterance", now, call.id))
+            out += self.say(said, "utterance", now, call.id)
         if step.speaker is call and call.scanner.utterance_done and not call.flushed:
             call.flushed = True
-            out.append(Flushed(self._setup.turn_id, "utterance"))
+            out += [*self.let_go(now), Flushed(self._setup.turn_id, "utterance")]
         return out
 
-    def say_all(self, text: str, kind: SpeechKind, now: float) -> list[Spoke | Flushed]:
+    def say_all(self, text: str, kind: SpeechKind, now: float) -> list[TurnEvent | Effect]:
         """Speak words that are complete."""
-        return [self.say(text, kind, now), Flushed(self._setup.turn_id, kind)]
+        return [*self.say(text, kind, now), *self.let_go(now), Flushed(self._setup.turn_id, kind)]
 
     def keep(self, step: Step, now: float, reminder: str | None = None) -> tuple[Message, ...]:
         """Take in a finished step, and what the model is to be reminded of after it; returns the messages."""

@@ -7,6 +7,7 @@ from voice_agent.events import SpeechKind
 from voice_agent.messages import Message
 from voice_agent.prompt import Prompt
 from voice_agent.rules.book import Rulebook
+from voice_agent.speech.form import RAW, SpeechForm
 
 
 class TurnSetup(msgspec.Struct, frozen=True):
@@ -15,7 +16,7 @@ class TurnSetup(msgspec.Struct, frozen=True):
     `opening` holds the message(s) that the turn answers. `words` makes it a turn of fixed speech that asks no model.
     `call_prefix` keeps tool call ids (`call_PREFIX_N`, at most 40 characters) apart from those of other turns.
     `rules` say which of `tools` may be called when. `suspends`: nobody is there to wait for, so calls that wait for the
-    client end the turn as soon as nothing else can go on.
+    client end the turn as soon as nothing else can go on. `form`: how what is written is said.
     """
 
     turn_id: str
@@ -33,3 +34,4 @@ class TurnSetup(msgspec.Struct, frozen=True):
     failure_notice: str = ""
     words: tuple[str, SpeechKind] | None = None
     suspends: bool = False
+    form: SpeechForm = RAW

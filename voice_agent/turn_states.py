@@ -3,7 +3,7 @@
 from enum import Enum, auto
 
 from voice_agent import events as ev
-from voice_agent.messages import Opaque
+from voice_agent.messages import ModelBusy, Opaque
 
 
 class State(Enum):
@@ -31,7 +31,7 @@ TurnInput = (
 _ALWAYS = (ev.UserSpoke, ev.UserInterrupted, ev.PlaybackMoved, ev.UserLeft, ev.ToolReturned, ev.ApprovalGiven)
 # The most frequent come first: a token passes through here.
 ACCEPTS: dict[State, tuple[type, ...]] = {
-    State.THINKING: (ev.TextDelta, ev.ToolCallDelta, Opaque, ev.ModelFinished, ev.ModelFailed, *_ALWAYS),
+    State.THINKING: (ev.TextDelta, ev.ToolCallDelta, Opaque, ModelBusy, ev.ModelFinished, ev.ModelFailed, *_ALWAYS),
     State.ACTING: _ALWAYS,
     State.ENDED: (),
 }

@@ -16,6 +16,7 @@ from voice_agent.messages import Message
 from voice_agent.overflow import tokens_in
 from voice_agent.prompt import Prompt, build_prompt
 from voice_agent.rules.book import Rulebook
+from voice_agent.speech.form import RAW, SpeechForm
 from voice_agent.store.base import BlockValue, Owner
 from voice_agent.tools.base import ToolRunner
 from voice_agent.turn_setup import TurnSetup
@@ -60,6 +61,7 @@ class Wiring:
 
     `warm` has ready what the first turn will need: a connection to the provider, what search is made from. It is silent
     about its failures. `context_window`: tokens that the model takes, if that is known.
+    `form`: how the agent's speech is said.
     """
 
     agent: Agent
@@ -72,6 +74,7 @@ class Wiring:
     owner: Owner
     warm: Callable[[], Coroutine[Any, Any, None]]
     context_window: int | None = None
+    form: SpeechForm = RAW
 
     def buffer(self, values: tuple[BlockValue, ...]) -> Buffer:
         """How much of a conversation is in the prompts, with these blocks beside it; an eighth is left for replies."""
@@ -101,4 +104,5 @@ class Wiring:
             stall_s=self.agent.voice.stall_timeout_ms / 1000,
             failure_notice=self.agent.voice.failure_notice,
             words=work.speech,
+            form=self.form,
         )

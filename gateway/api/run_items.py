@@ -14,7 +14,7 @@ _AT: dict[str, Any] = {"format": "date-time"}
 
 
 class UsageItem(BaseModel):
-    """Tokens; null where the provider reports none."""
+    """What the model took. Tokens are null where the provider reports none."""
 
     steps: int
     input_tokens: int | None
@@ -22,6 +22,8 @@ class UsageItem(BaseModel):
     cached_input_tokens: int | None
     cache_write_tokens: int | None
     reasoning_tokens: int | None
+    attempts: int = Field(description="requests sent to models, those that were lost included")
+    hedges: int = Field(description="of these, sent beside another that was late")
 
 
 class PartItem(BaseModel):

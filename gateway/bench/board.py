@@ -19,12 +19,13 @@ class Take:
     `due`: when it was to be asked. `free`: when its session could ask it, later than `due` if the turn before took too
     long, which is the gateway's doing. `sent`: when it was asked. `interrupt_after`: the piece of speech at which the
     caller interrupts, 0 for never; `late_pieces` came after that. `arrived` and `left`: the provider's stamps of the
-    request and of the first token. `store_ms`: how long the gateway says it waited for its store.
+    request and of the first token. `store_ms`: how long the gateway says it waited for its store; `lost` and `hedges`:
+    how many requests it says it made beyond one for each step, and how many of all beside another.
     """
 
     __slots__ = (
-        "arrived", "due", "ended", "first_reply", "first_speech", "free", "interrupt_after", "interrupted",
-        "late_pieces", "left", "pieces", "reason", "sent", "spoken", "store_ms",
+        "arrived", "due", "ended", "first_reply", "first_speech", "free", "hedges", "interrupt_after",
+        "interrupted", "late_pieces", "left", "lost", "pieces", "reason", "sent", "spoken", "store_ms",
     )  # fmt: skip
 
     def __init__(self, due: float, interrupt_after: int = 0) -> None:
@@ -41,6 +42,8 @@ class Take:
         self.ended: float | None = None
         self.reason = ""
         self.store_ms: float | None = None
+        self.lost = 0
+        self.hedges = 0
         self.pieces = 0
         self.late_pieces = 0
 

@@ -3,8 +3,9 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +14,7 @@ from voice_agent.config import ConfigError
 if TYPE_CHECKING:
     from gateway.bench.plan import Plan
     from gateway.bench.report import Notes
+    from gateway.bench.scenarios import Outcome
 
 URL_WORDS = "Say one short sentence about the sea."
 Url = Annotated[str | None, typer.Option(help="The gateway to load.", show_default=False)]
@@ -21,12 +23,17 @@ Json = Annotated[str | None, typer.Option("--json", help="Write the figures to t
 FirstToken = Annotated[
     float | None, typer.Option(help="--self: delay of the provider's first token.", show_default="100")
 ]
+Scenario = Annotated[
+    Literal["stalls"] | None,
+    typer.Option(help="Start the product, and play this with its provider.", show_default=False),
+]
 Say = Annotated[str | None, typer.Option(help="--url: what the callers say.", show_default=URL_WORDS)]
 
 
 def bench(  # noqa: PLR0913, PLR0917 - one for each option
     url: Url = None,
     itself: Self = False,
+    scenario: Scenario = None,
     agent: Annotated[str | None, typer.Option(help="--url: the agent to talk to.", show_default="demo")] = None,
     sessions: Annotated[int, typer.Option(help="Sessions at the same time.")] = 50,
     turns: Annotated[int, typer.Option(help="Turns of each session that are measured.")] = 10,
@@ -47,6 +54,22 @@ def bench(  # noqa: PLR0913, PLR0917 - one for each option
     from gateway.bench.plan import OWN_AGENT, Pace, Plan
     from voice_agent.config import read_settings
 
+    if scenario is not None:
+        given: dict[str, object] = {
+            "--url": url,
+            "--agent": agent,
+            "--key": key,
+            "--say": say,
+            "--first-token-ms": first_token_ms,
+        }
+        given |= {
+            "--token-ms": token_ms,
+            "--tokens": tokens,
+            "--plot": plot and str(plot),
+            "--history": history or None,
+        }
+        _ignored("--scenario", given | {"--protocol": None if protocol == "native" else protocol})
+        itself = True
     _one_target(url, itself)
     if itself:
         _ignored("--self", {"--agent": agent, "--key": key, "--say": say})
@@ -68,6 +91,8 @@ def bench(  # noqa: PLR0913, PLR0917 - one for each option
         awake=awake,
     )
     _check(plan, json, plot)
+    if scenario is not None:
+        raise typer.Exit(_tell_outcome(_play(scenario, plan), json))
     notes = _run(plan, key or (None if itself else read_settings().api_key))
     raise typer.Exit(_tell(plan, notes, json, plot))
 
@@ -77,7 +102,7 @@ def _one_target(url: str | None, itself: bool) -> None:
         raise ConfigError("give either --url, the gateway to load, or --self")
 
 
-def _ignored(mode: str, given: dict[str, str | float | None]) -> None:
+def _ignored(mode: str, given: Mapping[str, object]) -> None:
     """Raise ConfigError for options that would change nothing."""
     names = [name for name, value in given.items() if value is not None]
     if names:
@@ -125,12 +150,29 @@ def _make_room(plan: "Plan") -> None:
 
 
 def _run(plan: "Plan", key: str | None) -> "Notes":
-    import uvloop
-
     from gateway.bench.report import Notes
     from gateway.bench.run import run
 
     notes = Notes()
+    _until_stopped(run(plan, key, notes, _say), notes)
+    return notes
+
+
+def _play(scenario: Literal["stalls"], plan: "Plan") -> "Outcome":
+    from gateway.bench.report import Notes
+    from gateway.bench.scenarios import play_scenario
+
+    made: list[Outcome] = []
+
+    async def play() -> None:
+        made.append(await play_scenario(scenario, plan, _say))
+
+    _until_stopped(play(), Notes())
+    return made[0]
+
+
+def _until_stopped(work: Coroutine[Any, Any, None], notes: "Notes") -> None:
+    import uvloop
 
     async def until_stopped() -> None:
         task = asyncio.current_task()
@@ -142,7 +184,7 @@ def _run(plan: "Plan", key: str | None) -> "Notes":
 
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop, number)
-        await run(plan, key, notes, _say)
+        await work
 
     try:
         uvloop.run(until_stopped())
@@ -150,12 +192,28 @@ def _run(plan: "Plan", key: str | None) -> "Notes":
         if not notes.measured:
             sys.stderr.write("voice-gateway: stopped before anything was measured\n")
             raise typer.Exit(128 + notes.stopped) from None
-    return notes
 
 
 def _say(words: str) -> None:
     sys.stderr.write(f"bench: {words}\n")
     sys.stderr.flush()
+
+
+def _tell_outcome(made: "Outcome", json: str | None) -> int:
+    """As `_tell`."""
+    from rich.console import Console
+
+    from gateway.bench.report import document
+    from gateway.bench.table import show_outcome
+
+    show_outcome(made, Console(highlight=False, stderr=json == "-"))
+    if json == "-":
+        sys.stdout.write(document(made).decode())
+    elif json is not None:
+        Path(json).write_bytes(document(made))
+    if made.said is not None:
+        sys.stderr.write(f"voice-gateway: {made.said}\n")
+    return made.exit_code
 
 
 def _tell(plan: "Plan", notes: "Notes", json: str | None, plot: Path | None) -> int:

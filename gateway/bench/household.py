@@ -118,10 +118,12 @@ class _Starter:
 
 
 @asynccontextmanager
-async def household(pace: Pace, keeps_history: bool, awake: bool, http: Http) -> AsyncIterator[Household]:
-    """The product and its simulated provider, ready for callers; all gone at the end. Raises BenchError, StoreError.
+async def household(
+    pace: Pace, keeps_history: bool, awake: bool, http: Http, options: tuple[str, ...] = ()
+) -> AsyncIterator[Household]:
+    """The product and its simulated provider, which takes `options`, ready for callers; all gone at the end.
 
-    `awake`: the gateway's core is kept from sleeping.
+    `awake`: the gateway's core is kept from sleeping. Raises BenchError, StoreError.
     """
     reading, writing = os.pipe()
     try:
@@ -134,7 +136,7 @@ async def household(pace: Pace, keeps_history: bool, awake: bool, http: Http) ->
                 server = await read_server(store)
                 pids = {"store": int((await store.call("INFO", "server"))["process_id"])}
                 try:
-                    provider = await _simulate(pace, starter, folder)
+                    provider = await _simulate(pace, options, starter, folder)
                     url = await _serve(starter, folder / "data", provider, http)
                     pids |= starter.pids()
                     await _make_agent(http, url, keeps_history)
@@ -149,9 +151,9 @@ async def household(pace: Pace, keeps_history: bool, awake: bool, http: Http) ->
         os.close(reading)
 
 
-async def _simulate(pace: Pace, starter: _Starter, folder: Path) -> str:
+async def _simulate(pace: Pace, options: tuple[str, ...], starter: _Starter, folder: Path) -> str:
     words = ("--port", "0", "--first-token-ms", f"{pace.first_token_ms:g}", "--token-ms", f"{pace.token_ms:g}")
-    await starter.start("simulator", "gateway", "simulate", *words)
+    await starter.start("simulator", "gateway", "simulate", *words, *options)
 
     async def speaks() -> bool:
         return _PROVIDER.search((folder / "simulator.out").read_text()) is not None

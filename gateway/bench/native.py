@@ -19,6 +19,7 @@ class _Event(msgspec.Struct):
     kind: str = ""
     reason: str | None = None
     latency: dict[str, Any] | None = None
+    usage: dict[str, Any] | None = None
     code: str = ""
 
 
@@ -94,6 +95,9 @@ class NativeCaller:
         if event.latency is not None:
             parts = event.latency.get("parts") or ()
             take.store_ms = sum(part["ms"] for part in parts if part["name"] == "store")
+        if event.usage is not None:
+            take.hedges = event.usage.get("hedges", 0)
+            take.lost = max(0, event.usage.get("attempts", 0) - event.usage.get("steps", 0))
         self._live = None
         if self._waiting:
             self._waiting[0].free = at

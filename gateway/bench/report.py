@@ -114,7 +114,7 @@ def _less(cost: float | None, other: float | None) -> float | None:
     return None if cost is None or other is None else round(cost - other, 3)
 
 
-def document(made: Report) -> bytes:
+def document(made: msgspec.Struct) -> bytes:
     """The report as JSON, indented."""
     return msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n"
 

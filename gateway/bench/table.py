@@ -8,23 +8,44 @@ from rich.text import Text
 
 from gateway.bench.figures import Spread
 from gateway.bench.report import Report
+from gateway.bench.scenarios import SCENARIOS, Outcome
 
 Row = tuple[str, Spread | None]
 
 
 def show(made: Report, console: Console) -> None:
     """Print it."""
-    console.print(Text(_title(made), style="bold"))
+    _print(console, _title(made), _rows(made), _lines(made))
+
+
+def show_outcome(made: Outcome, console: Console) -> None:
+    """Print what came of a scenario."""
+    _print(console, f"{made.scenario}: {made.tells}", iter([("first speech", made.first_speech_ms)]), _promises(made))
+
+
+def _promises(made: Outcome) -> Iterator[tuple[str, str]]:
+    scenario, turns = SCENARIOS[made.scenario], made.turns
+    beside = f"{made.hedges} of them sent beside a late one"
+    yield "promised", f"p99 at most {scenario.most_p99_ms:g} ms, {scenario.most_extra_percent:g} % extra requests"
+    yield "extra requests", f"{made.extra_requests}, {made.extra_percent:g} % of {turns.planned} turns; {beside}"
+    yield "turns", f"{turns.ended} of {turns.planned} ended; lost {turns.lost}, failed {turns.failed}"
+    if made.lateness_ms is not None:
+        yield "load generator", f"late by {made.lateness_ms.p50:.2f} ms p50, {made.lateness_ms.p99:.2f} ms p99"
+    yield "machine", ", ".join(f"{name} {value}" for name, value in made.machine.items())
+
+
+def _print(console: Console, title: str, rows: Iterator[Row], lines: Iterator[tuple[str, str]]) -> None:
+    console.print(Text(title, style="bold"))
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("milliseconds")
     for name in ("p50", "p95", "p99", "of"):
         table.add_column(name, justify="right")
-    for name, spread in _rows(made):
+    for name, spread in rows:
         if spread is not None:
             three = (f"{value:.2f}" for value in (spread.p50, spread.p95, spread.p99))
             table.add_row(name, *three, str(spread.n) if spread.n else "")
     console.print(table)
-    for name, told in _lines(made):
+    for name, told in lines:
         console.print(Text.assemble((f"{name:<20}", "dim"), told), soft_wrap=True)
 
 

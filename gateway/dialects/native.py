@@ -23,8 +23,8 @@ class _Frame(msgspec.Struct, tag_field="type"):
 class SessionConfigure(_Frame, tag="session.configure"):
     """Options of the session."""
 
-    speech: Literal["raw"] = "raw"
-    group: Literal["token"] = "token"
+    speech: Literal["raw", "spoken"] | msgspec.UnsetType = msgspec.UNSET
+    group: Literal["token", "sentence"] | msgspec.UnsetType = msgspec.UNSET
     language: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     variables: dict[str, Any] | None = None
     client_tools: Annotated[list[Any], msgspec.Meta(max_length=MOST_TOOLS)] | None = None
@@ -116,7 +116,15 @@ _Any = (
 )  # fmt: skip
 _decoder = msgspec.json.Decoder(_Any)
 _encoder = msgspec.json.Encoder()
-Decoded = ev.UserEvent | ClientTools | Ping
+
+
+class SpeechChoice(msgspec.Struct, frozen=True):
+    """How speech is to be said, from the next turn on: the fields of a SpeechForm that are to change."""
+
+    changes: dict[str, bool]
+
+
+Decoded = ev.UserEvent | ClientTools | SpeechChoice | Ping
 _DIGITS = re.compile(r"[0-9*#A-D]{1,64}")
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]*)`$")
@@ -179,7 +187,13 @@ def _configured(frame: SessionConfigure, max_chars: int) -> list[Decoded]:
         known = _encoder.encode(frame.variables).decode()
         facts.append(f"About this call: {_checked(known, max_chars, 'variables')}")
     tools = [] if frame.client_tools is None else [client_tools(frame.client_tools)]
-    return [*tools, *([ev.ContextAdded(" ".join(facts))] if facts else [])]
+    changes = {}
+    if frame.speech is not msgspec.UNSET:
+        changes["spoken"] = frame.speech == "spoken"
+    if frame.group is not msgspec.UNSET:
+        changes["sentences"] = frame.group == "sentence"
+    choice = [SpeechChoice(changes)] if changes else []
+    return [*tools, *choice, *([ev.ContextAdded(" ".join(facts))] if facts else [])]
 
 
 def _checked(text: str, max_chars: int, field: str = "text", *, may_be_empty: bool = False) -> str:

@@ -159,7 +159,7 @@ def check_decodes_or_says_why(frame: str) -> None:
         assert fault.code in ("bad_frame", "unknown_type", "bad_field", "unknown_id")  # noqa: PT017
         assert fault.message  # noqa: PT017
     else:
-        assert all(isinstance(event, ev.UserEvent | native.Ping) for event in taken)
+        assert all(isinstance(event, ev.UserEvent | native.SpeechChoice | native.Ping) for event in taken)
 
 
 @given(st.text())

@@ -59,6 +59,28 @@ def test_statuses(status: int, error: ProviderError, text: str, retryable: bool)
 
 
 @pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({b"retry-after": b"7"}, 7.0),
+        ({b"retry-after": b" 1.5 "}, 1.5),
+        ({b"retry-after": b"2", b"retry-after-ms": b"250"}, 0.25),
+        ({b"retry-after": b"soon"}, None),
+        ({b"retry-after": b"-1"}, None),
+        ({b"retry-after": b"1e9"}, None),
+        ({b"retry-after": "٣".encode()}, None),
+        ({b"retry-after": b"Sat, 21 Nov 2026 17:00:30 GMT", b"date": b"Sat, 21 Nov 2026 17:00:00 GMT"}, 30.0),
+        ({b"retry-after": b"Sat, 21 Nov 2026 16:00:00 GMT", b"date": b"Sat, 21 Nov 2026 17:00:00 GMT"}, 0.0),
+        ({b"retry-after": b"Sat, 21 Nov 2026 17:00:30 GMT"}, None),
+        ({b"retry-after": b"Sat, 21 Nov 2026 17:00:30 GMT", b"date": b"Sat, 21 Nov 2026 17:00:00 -0000"}, None),
+    ],
+)
+def test_when_to_come_again(headers: dict[bytes, bytes], seconds: float | None) -> None:
+    """Seconds, milliseconds, or a date by the provider's own clock; anything else says nothing."""
+    assert faults.read_retry_after(headers) == seconds
+
+
+@pytest.mark.parametrize(
     "leak", ["sk-proj-abc_DEF123", "gsk_0a1b2c3d", "AIzaSyA-1234", "my-sh***key", "Bearer abc", "k3y", "f" * 40]
 )
 def test_nothing_like_a_key_is_quoted(leak: str) -> None:

@@ -1,6 +1,7 @@
 """From a model's name in an agent's definition to the model itself."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 
 from voice_agent.clock import Clock
 from voice_agent.config import Settings
@@ -9,9 +10,13 @@ from voice_agent.llm.capabilities import Capabilities
 from voice_agent.llm.observed import Observe, ObservedPool
 from voice_agent.llm.provider import ProviderModel
 from voice_agent.llm.providers import Provider, fault_of, key_of, read_providers
+from voice_agent.llm.race.form import Form
+from voice_agent.llm.race.model import Runner
 from voice_agent.llm.simulated.answer import Pace
 from voice_agent.llm.simulated.model import SimulatedModel
 from voice_agent.llm.wire import Http, Pool
+
+log = logging.getLogger(__name__)
 
 
 def model_fault(name: str, providers: Mapping[str, Provider], settings: Settings) -> str | None:
@@ -28,12 +33,17 @@ def model_fault(name: str, providers: Mapping[str, Provider], settings: Settings
 
 
 class Catalogue:
-    """The models that the settings allow. One connection pool per provider and key; capability records are shared.
+    """The models that the settings allow. One connection pool per provider and key; what is known of models is shared.
 
-    Raises ConfigError if the file of providers is wrong.
+    `on_circuit` is told of a model that keeps failing (True), and when it answers again. Raises ConfigError if the file
+    of providers is wrong.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, http: Http) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, http: Http, on_circuit: Callable[[str, bool], None] = lambda *_: None
+    ) -> None:
+        self._on_circuit = on_circuit
+        self._forms: dict[str, Form] = {}
         self._settings = settings
         self._clock = clock
         self._capabilities = Capabilities()
@@ -56,6 +66,17 @@ class Catalogue:
             return None
         endpoint = self._pools[provider].endpoint
         return self._capabilities.of(endpoint.base_url, model, endpoint.api).context_window
+
+    def runner(self, name: str, observe: Observe | None = None) -> Runner:
+        """The model of that name as one of a chain. Raises as `open`."""
+        model = self.open(name, observe)
+        if name not in self._forms:
+            self._forms[name] = Form(lambda opens: self._circuit(name, opens))
+        return Runner(name, model, self._forms[name])
+
+    def _circuit(self, name: str, opens: bool) -> None:
+        log.warning("%s %s", name, "keeps failing: others are asked, where there are" if opens else "is back")
+        self._on_circuit(name, opens)
 
     def open(self, name: str, observe: Observe | None = None) -> Model:
         """The model of that name. Raises ModelError with what `check` says.

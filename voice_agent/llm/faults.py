@@ -1,6 +1,8 @@
 """What goes wrong at a provider, as a sentence fit for the client's eyes: no key, no raw body."""
 
 import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -23,6 +25,7 @@ _LIKE_A_KEY = re.compile(
     r"\b(?:sk|pk|gsk|xai|key|nvapi|AIza)[-_][\w*.-]+|\bAIza[\w-]+|\bBearer\s+\S+|\S*\*{3,}\S*|[\w-]{32,}"
 )
 _QUOTED_CHARS = 200
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 NOT_JSON = (ValueError, RecursionError)
 """What reading JSON of a provider's may raise: it is none, no UTF-8, or nested without end."""
@@ -65,6 +68,26 @@ def read_body(body: bytes) -> ProviderError:
         return read_error(msgspec.json.decode(body)) or ProviderError()
     except NOT_JSON:
         return ProviderError()
+
+
+def read_retry_after(headers: Mapping[bytes, bytes]) -> float | None:
+    """Seconds until a provider wants to be asked again, by its headers (names in lower case); None if it says nothing.
+
+    A date (RFC 9110, 10.2.3) is counted from the answer's own, so that nobody's clock has to be right.
+    """
+    told, factor = headers.get(b"retry-after-ms"), 0.001
+    if told is None:
+        told, factor = headers.get(b"retry-after"), 1.0
+    if told is None:
+        return None
+    text = told.decode("latin-1").strip()
+    if _SECONDS.fullmatch(text):
+        return float(text) * factor
+    try:
+        sent = parsedate_to_datetime(headers.get(b"date", b"").decode("latin-1"))
+        return max(0.0, (parsedate_to_datetime(text) - sent).total_seconds())
+    except (ValueError, TypeError):  # the last: one of them names no time zone
+        return None
 
 
 def is_overflow(error: ProviderError) -> bool:

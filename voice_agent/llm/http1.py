@@ -11,6 +11,7 @@ from typing import cast
 import httptools
 
 _MAX_HEAD_BYTES = 65_536
+_TELLING = (b"retry-after", b"retry-after-ms", b"date")
 
 
 class WireError(Exception):
@@ -27,7 +28,8 @@ class WireError(Exception):
 class Connection(asyncio.Protocol):
     """One connection. It can be used again while `reusable`; `on_free` is told when that may have changed.
 
-    The order of calls is `ask`, then `stream`; the connection is free when `complete` holds after that.
+    The order of calls is `ask`, then `stream`; the connection is free when `complete` holds after that. `headers` are
+    those of the answer that say when to come again, their names in lower case.
     """
 
     def __init__(self, on_free: Callable[["Connection"], None]) -> None:
@@ -47,6 +49,7 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._take: Callable[[bytes], bool] | None = None
         self._status = 0
+        self.headers: dict[bytes, bytes] = {}
         self._touched = False
         self._keeps = False
         self.complete = False
@@ -149,9 +152,12 @@ class Connection(asyncio.Protocol):
         if self.complete:
             self.close()  # it answers what was not asked
 
-    def on_header(self, name: bytes, value: bytes) -> None:  # noqa: ARG002 - httptools' signature
-        if name.lower() in (b"content-length", b"transfer-encoding"):
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name in (b"content-length", b"transfer-encoding"):
             self._has_length = True
+        elif name in _TELLING:
+            self.headers[name] = value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()

@@ -46,6 +46,7 @@ class ObservedReply:
         self._reply = reply
         self._exchange = exchange
         self.status = exchange.status = reply.status
+        self.retry_after_s = reply.retry_after_s
 
     async def stream(self, take: Callable[[bytes], bool]) -> None:
         """See `Reply.stream`."""

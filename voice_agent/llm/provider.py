@@ -104,7 +104,8 @@ class ProviderModel:
                 again = self._next(wire, trial, body, error)
                 if again is not None:
                     return again
-            emit(faults.http_fault(endpoint.provider, reply.status, error, endpoint.key))
+            failed = faults.http_fault(endpoint.provider, reply.status, error, endpoint.key)
+            emit(msgspec.structs.replace(failed, retry_after_s=reply.retry_after_s if failed.retryable else None))
             return None
 
     def _next(self, wire: WireFormat, trial: "_Trial", body: bytes, error: ProviderError) -> "_Trial | None":

@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from voice_agent.llm import faults
 from voice_agent.llm.capabilities import Api
 from voice_agent.llm.http1 import Connection, WireError
 
@@ -103,11 +104,12 @@ class Http:
 
 
 class Reply:
-    """A provider's answer: its status now, its body as it comes."""
+    """A provider's answer: its status now, its body as it comes. `retry_after_s`: when it wants to be asked again."""
 
     def __init__(self, connection: Connection, status: int) -> None:
         self._connection = connection
         self.status = status
+        self.retry_after_s = None if status == 200 else faults.read_retry_after(connection.headers)
 
     async def stream(self, take: Callable[[bytes], bool]) -> None:
         """Give the body to `take`, each piece in the call that reads it, until it has enough or the body ends.

@@ -69,6 +69,10 @@ class Account:
         self._steps.append(_Step(model, at, now))
         self._replying.append(self._steps[-1])
 
+    def answers(self, model: str) -> None:
+        """The reply is this model's."""
+        self._steps[-1].model = model
+
     def first_token(self, now: float) -> None:
         """The reply's first word, or call, has come."""
         self._steps[-1].first = now

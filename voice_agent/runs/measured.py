@@ -5,7 +5,7 @@ from collections.abc import Callable
 from voice_agent import events as ev
 from voice_agent.clock import Clock
 from voice_agent.llm.base import Model, Preview
-from voice_agent.messages import ModelRequest
+from voice_agent.messages import ModelBusy, ModelRequest
 from voice_agent.runs.account import Account
 
 _LAST = (ev.ModelFinished, ev.ModelFailed)
@@ -29,6 +29,8 @@ class MeasuredModel:
             if silent and isinstance(event, ev.TextDelta | ev.ToolCallDelta):
                 silent = False
                 account.first_token(clock.now())
+            elif isinstance(event, ModelBusy) and event.model is not None:
+                account.answers(event.model)
             elif isinstance(event, _LAST):
                 account.replied(event, clock.now())
             emit(event)

@@ -1,5 +1,6 @@
 """The simulated provider over HTTP, used by the real OpenAI client."""
 
+import random
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 
 from tests.llm.counters import stats
 from tests.servers import serving
-from voice_agent.llm.simulated.server import create_app
+from voice_agent.clock import SystemClock
+from voice_agent.llm.simulated.server import Stalls, create_app
 
 TOOLS: list[ChatCompletionToolParam] = [
     {
@@ -114,3 +116,26 @@ async def test_refusals_and_models() -> None:
                 pass
         assert [found.id async for found in asking.models.list()] == ["simulated"]
     assert refused.value.param == "messages[0].content"
+
+
+async def test_a_refusal_says_when_to_come_again() -> None:
+    """As the real client reads it."""
+    async with serving(create_app(0, 0)) as url, client(url) as asking:
+        words = "!fault 429 !retry_after_ms 1500"
+        with pytest.raises(openai.RateLimitError) as refused:
+            await asking.chat.completions.create(model="m", messages=[{"role": "user", "content": words}])
+    assert refused.value.response.headers["retry-after-ms"] == "1500"
+
+
+async def test_a_share_of_the_requests_stalls() -> None:
+    """By chance, and in every server by the same; refusals do not."""
+    slow = []
+    async with serving(create_app(0, 0, Stalls(0.3, 30))) as url, client(url) as asking:
+        for number in range(20):
+            asked = SystemClock().now()
+            await asking.chat.completions.create(model="m", messages=[{"role": "user", "content": "!say Hi."}])
+            if SystemClock().now() - asked >= 0.03:
+                slow.append(number)
+    chance = random.Random(1)
+    assert {number for number in range(20) if chance.random() < 0.3} <= set(slow)
+    assert len(slow) < 20

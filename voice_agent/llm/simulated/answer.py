@@ -103,7 +103,10 @@ class SimulatedFormat(NamedTuple):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """`tokens` are sent at the model's pace, `tail` right after the last; then the stream ends as `end` says."""
+    """`tokens` are sent at the model's pace, `tail` right after the last; then the stream ends as `end` says.
+
+    `retry_after_ms`: when to come again.
+    """
 
     status: int
     is_stream: bool
@@ -112,6 +115,7 @@ class Answer(msgspec.Struct, frozen=True):
     end: Ending = "close"
     first_token_ms: float | None = None
     token_ms: float | None = None
+    retry_after_ms: float | None = None
 
 
 def answer(body: bytes, wire: SimulatedFormat) -> Answer:
@@ -126,7 +130,8 @@ def answer(body: bytes, wire: SimulatedFormat) -> Answer:
         return Answer(400, is_stream=False, tokens=(), tail=wire.too_long(size, size - 1 if limit is None else limit))
     if script.fault in _STATUS_FAULTS:
         status = int(script.fault)
-        return Answer(status, is_stream=False, tokens=(), tail=wire.refusal(status, _STATUS_FAULTS[script.fault], None))
+        refusal, again = wire.refusal(status, _STATUS_FAULTS[script.fault], None), script.retry_after_ms
+        return Answer(status, is_stream=False, tokens=(), tail=refusal, retry_after_ms=again)
     return _reply(request, script, wire)
 
 

@@ -43,7 +43,11 @@ class SimulatedModel:
             pieces = watched(pieces, Exchange(body, None, self._observe, given.status))
         if given.status != 200:
             refusal = b"".join([piece async for piece in pieces])
-            emit(faults.http_fault(_NAME, given.status, faults.read_body(refusal), None))
+            failed, again = (
+                faults.http_fault(_NAME, given.status, faults.read_body(refusal), None),
+                given.retry_after_ms,
+            )
+            emit(msgspec.structs.replace(failed, retry_after_s=None if again is None else again / 1000))
             return
         decoder = ChatDecoder(_NAME, _NAME)
         async for piece in pieces:

@@ -16,6 +16,7 @@
 | `!fault nonsse` | answers a streaming request with one JSON document |
 | `!fault overflow` | refuses the request as longer than the model takes |
 | `!first_token_ms N`, `!token_ms N` | its own pace for this reply |
+| `!retry_after_ms N` | a refusal says when to come again |
 
 `!limit N` in the system text makes it a model that refuses requests of more than N tokens.
 
@@ -34,7 +35,9 @@ Fault = Literal[
     "nonsse", "overflow",
 ]  # fmt: skip
 _FAULTS: tuple[Fault, ...] = get_args(Fault)
-_DIRECTIVE = re.compile(r"(?:^|\s)!(say|tokens|stamps|call|think|redact|then|fault|first_token_ms|token_ms)\b")
+_DIRECTIVE = re.compile(
+    r"(?:^|\s)!(say|tokens|stamps|call|think|redact|then|fault|first_token_ms|token_ms|retry_after_ms)\b"
+)
 _LIMIT = re.compile(r"(?:^|\s)!limit (\d{1,9})\b")
 # What stands in a reply for a time stamp until it is sent: as long as the stamp.
 ARRIVED, LEFT = "@arrived@@@@@@@@", "@left@@@@@@@@@@@"
@@ -66,12 +69,16 @@ Act = Think | Say | Call
 
 
 class Script(msgspec.Struct, frozen=True):
-    """One reply: what it does in order, what goes wrong, and its own pace where it has one (milliseconds)."""
+    """One reply: what it does in order, what goes wrong, and its own pace where it has one.
+
+    `retry_after_ms`: when a refusal says to come again.
+    """
 
     acts: tuple[Act, ...] = ()
     fault: Fault | None = None
     first_token_ms: float | None = None
     token_ms: float | None = None
+    retry_after_ms: float | None = None
 
 
 def read_directives(words: str, step: int) -> Script | None:
@@ -120,7 +127,7 @@ def _script(directives: list[tuple[str, str]]) -> Script:
                 settings[name] = _number(rest)
     if fault is not None and not acts:
         acts.append(Say(_SOME_WORDS))
-    return Script(tuple(thoughts + acts), fault, settings.get("first_token_ms"), settings.get("token_ms"))
+    return Script(tuple(thoughts + acts), fault, **settings)
 
 
 def _number(text: str) -> float:

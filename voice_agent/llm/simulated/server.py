@@ -1,6 +1,7 @@
 """The simulated model over HTTP, as a provider: every wire format, `/v1/models`, its counters and the last request."""
 
 import asyncio
+import random
 from typing import Any
 
 import msgspec
@@ -36,6 +37,8 @@ class _PacedResponse(Response):
         super().__init__(status_code=given.status, media_type=media_type)
         if "content-length" in self.headers:
             del self.headers["content-length"]
+        if given.retry_after_ms is not None:
+            self.headers["retry-after-ms"] = f"{given.retry_after_ms:g}"
         self._given = given
         self._pace = pace
         self._clock = clock
@@ -70,9 +73,17 @@ async def _when_gone(receive: Receive, sending: asyncio.Task[None]) -> None:
     sending.cancel()
 
 
-def create_app(first_token_ms: float, token_ms: float) -> Starlette:
+class Stalls(msgspec.Struct, frozen=True):
+    """This share of the requests (0 to 1), by chance and always by the same, waits so long for its first token."""
+
+    share: float
+    first_token_ms: float
+
+
+def create_app(first_token_ms: float, token_ms: float, stalls: Stalls | None = None) -> Starlette:
     """The server; a request's own directives may set another pace."""
     pace, clock, counters = Pace(first_token_ms, token_ms), SystemClock(), _Counters()
+    chance = random.Random(1)  # always the same numbers
     last: dict[str, bytes] = {}  # the body that came last, by path
 
     def serves(wire: SimulatedFormat) -> Route:
@@ -80,7 +91,10 @@ def create_app(first_token_ms: float, token_ms: float) -> Starlette:
             arrived = clock.now()  # before it is read: the longer request takes no longer to answer
             counters.requests += 1
             last[wire.path] = body = await request.body()
-            return _PacedResponse(answer(body, wire), pace, clock, counters, arrived)
+            given = answer(body, wire)
+            if stalls is not None and given.status == 200 and chance.random() < stalls.share:
+                given = msgspec.structs.replace(given, first_token_ms=stalls.first_token_ms)
+            return _PacedResponse(given, pace, clock, counters, arrived)
 
         return Route(wire.path, reply, methods=["POST"])
 
