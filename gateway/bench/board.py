@@ -71,24 +71,21 @@ class Take:
         right = ("end_turn",) if self.interrupted is None else ("end_turn", "interrupted")
         return self.ended is not None and self.reason not in right
 
-    def heard(self, text: str, kind: str, at: float) -> float | None:
-        """A piece of speech arrived. Returns how long ago the provider sent it, in seconds, if it tells."""
+    def heard(self, text: str, kind: str, at: float) -> list[float]:
+        """A piece of speech arrived. Returns how many seconds ago the provider sent each token, if it tells."""
         self.pieces += 1
         if self.interrupted is not None:
             self.late_pieces += 1
         if self.first_speech is None:
             self.first_speech = at
         if kind != "reply":
-            return None
-        found = _STAMP.search(text)
-        left = None if found is None else int(found[2]) * MICROSECOND
+            return []
+        stamps = [(arrived, int(left) * MICROSECOND) for arrived, left in _STAMP.findall(text)]
         if self.first_reply is None:
             self.first_reply = at
-            if found is not None and found[1] is not None:
-                self.arrived, self.left = int(found[1]) * MICROSECOND, left
-        if left is None or not 0 <= at - left < MOST_S:
-            return None
-        return at - left
+            if stamps and stamps[0][0]:
+                self.arrived, self.left = int(stamps[0][0]) * MICROSECOND, stamps[0][1]
+        return [at - left for _, left in stamps if 0 <= at - left < MOST_S]
 
 
 class Board:

@@ -81,9 +81,7 @@ class ChatCaller:
     def _note(self, take: Take, event: ev.ModelEvent, at: float) -> None:
         match event:
             case ev.TextDelta(text=text):
-                added = take.heard(text, "reply", at)
-                if added is not None:
-                    self.board.token_added.append(added)
+                self.board.token_added.extend(take.heard(text, "reply", at))
             case ev.ModelFinished():
                 take.ended = at
                 take.reason = "end_turn"

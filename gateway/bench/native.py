@@ -72,9 +72,7 @@ class NativeCaller:
             return
         match event.type:
             case "speech.delta" if take is not None:
-                added = take.heard(event.text, event.kind, at)
-                if added is not None:
-                    self.board.token_added.append(added)
+                self.board.token_added.extend(take.heard(event.text, event.kind, at))
                 if take.pieces == take.interrupt_after:
                     self._line.send(b'{"type":"user.interrupt"}')
                     take.interrupted = self._now()
