@@ -1,6 +1,7 @@
 """The agent of the benchmarks and what is said to it: facts and small talk that no two users or turns share."""
 
-from voice_agent.agent import Agent, BufferBounds
+from voice_agent.agent import Agent
+from voice_agent.agent_parts import BufferBounds
 from voice_agent.messages import Message, TurnRecord
 from voice_agent.store.base import Pair, TurnRef
 

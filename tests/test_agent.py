@@ -5,8 +5,9 @@ import pytest
 
 from tests.api.world import check_model
 from tests.turns import spec
-from voice_agent.agent import Agent, Fault, InvalidAgentError, Sleeptime
+from voice_agent.agent import Agent, Fault, InvalidAgentError
 from voice_agent.agent_document import merge_patch, validate_agent
+from voice_agent.agent_parts import Sleeptime
 from voice_agent.tools.outward import Guard
 
 TOOLS = {

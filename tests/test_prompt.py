@@ -5,7 +5,8 @@ import json
 import msgspec
 
 from tests.turns import spec
-from voice_agent.agent import Agent, Block
+from voice_agent.agent import Agent
+from voice_agent.agent_parts import Block
 from voice_agent.messages import Message, ToolCall
 from voice_agent.prompt import UTTERANCE_FIELD, build_prompt, provider_arguments, provider_text
 

@@ -1,6 +1,5 @@
 """What an agent is: its definition, validated whole, and what the loop must know of each of its tools."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
@@ -9,15 +8,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     field_validator,
-    model_validator,
 )
 from pydantic_core import ErrorDetails
 
+from voice_agent.agent_parts import Block, BufferBounds, Sleeptime, Strict, Voice, provider_named
 from voice_agent.messages import ToolSchema
 from voice_agent.rules.book import Rulebook
 from voice_agent.rules.faults import pointer_step
@@ -48,83 +45,14 @@ DEFAULT_BLOCKS = (
 )
 
 
-def _provider_named(value: str | None) -> str | None:
-    if value is not None and value != "simulated" and not re.fullmatch(r"[A-Za-z0-9_-]+/\S+", value):
-        raise ValueError("a model is written PROVIDER/NAME, or `simulated`")
-    return value
-
-
-class _Strict(BaseModel):
-    # Input is hidden because a definition may hold what no log should.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Block(_Strict):
-    """A labelled piece of memory that is always in the prompt."""
-
-    label: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
-    description: str = ""
-    limit: int = Field(default=5000, ge=1, le=100_000, description="characters")
-    value: str = ""
-    read_only: bool = False
-
-    @model_validator(mode="after")
-    def _fits(self) -> "Block":
-        if len(self.value) > self.limit:
-            raise ValueError(f"the value has {len(self.value)} characters, the limit is {self.limit}")
-        return self
-
-
-class Voice(_Strict):
-    """How the agent sounds when things take long or go wrong."""
-
-    failure_notice: str = Field(
-        default="Sorry, I lost my train of thought. Could you say that again?",
-        description="spoken when the model fails in a turn",
-    )
-    first_token_deadline_ms: int = Field(
-        default=4000, ge=100, le=120_000, description="in a call, what a model has to say something or call a tool"
-    )
-    hedge: bool = Field(default=True, description="a model that is later than usual is asked a second time")
-    hedge_share: float = Field(default=0.08, ge=0, le=1, description="the most second requests, of all")
-    stall_timeout_ms: int = Field(
-        default=20_000, ge=100, le=600_000, description="a model that sends nothing for this long has failed"
-    )
-
-
-class BufferBounds(_Strict):
-    """How many messages stay in the prompt: beyond `max` the oldest turns go, until `min` or fewer are left."""
-
-    max: int = Field(default=30, gt=4, le=1000)
-    min: int = Field(default=15, gt=4, le=1000)
-    max_tokens: int | None = Field(
-        default=None, ge=100, description="beyond so many tokens of conversation turns go, too, until half are left"
-    )
-
-    @model_validator(mode="after")
-    def _leaves_room(self) -> "BufferBounds":
-        if self.max <= self.min:
-            raise ValueError(f"max ({self.max}) has to be greater than min ({self.min})")
-        return self
-
-
-class Sleeptime(_Strict):
-    """How the conversation becomes memory: by which model, and after how long a silence."""
-
-    model: str | None = Field(default=None, description="PROVIDER/NAME or `simulated`; unset: the agent's own model")
-    idle_after_s: float = Field(default=60, gt=0, le=86_400)
-
-    _names_a_provider = field_validator("model")(_provider_named)
-
-
-class Agent(_Strict):
+class Agent(Strict):
     """An agent's definition. Every fault in it is reported at once, each with the path to its field."""
 
     id: Id
     name: str = Field(min_length=1, max_length=200)
     system: str = Field(default="You are a helpful voice agent. Answer briefly; you are heard, not read.")
     model: str | None = Field(default=None, description="PROVIDER/NAME or `simulated`; unset: the gateway's default")
-    fallback_models: tuple[Annotated[str, AfterValidator(_provider_named)], ...] = Field(
+    fallback_models: tuple[Annotated[str, AfterValidator(provider_named)], ...] = Field(
         default=(), max_length=5, description="asked in this order when `model` fails or is too late"
     )
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -156,9 +84,9 @@ class Agent(_Strict):
         default=None, ge=1, le=36_500, description="what was said longer ago leaves window, log and search"
     )
     timezone: str = "UTC"
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default={})
 
-    _names_a_provider = field_validator("model")(_provider_named)
+    _names_a_provider = field_validator("model")(provider_named)
 
     @field_validator("fallback_models")
     @classmethod

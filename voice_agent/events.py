@@ -14,8 +14,7 @@ EndReason = Literal[
     "requires_approval", "invalid_tool_call", "invalid_llm_response", "llm_api_error", "context_window_overflow",
     "error",
 ]  # fmt: skip
-# How an agent leaves the call: it hangs up, or the front end puts the caller through to somebody else.
-Leaving = Literal["hang_up", "transfer"]
+Leaving = Literal["hang_up", "transfer"]  # how an agent leaves the call: it hangs up, or puts the caller through
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter", "refusal"]
 ErrorCode = Literal[
     "bad_frame", "unknown_type", "bad_field", "unknown_id", "provider", "store", "overloaded", "internal"
@@ -34,7 +33,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class UserSpoke(msgspec.Struct, frozen=True):
-    """The recogniser's text. Only final ones reach a turn as yet."""
+    """The recogniser's text; one that is not final yet may be thought about, and no more."""
 
     text: str
     final: bool = True
@@ -149,10 +148,11 @@ ModelEvent = TextDelta | ToolCallDelta | Opaque | ModelBusy | ModelFinished | Mo
 
 
 class TurnStarted(msgspec.Struct, frozen=True):
-    """A turn that will be heard has begun."""
+    """A turn that will be heard has begun; one that goes on with another, which was not interrupted after all, `resumes` it."""
 
     turn_id: str
     revision: int = 0
+    resumes: str | None = None
 
 
 class Spoke(msgspec.Struct, frozen=True):

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from voice_agent.agent import Agent, Block, ToolSpec
+from voice_agent.agent import Agent, ToolSpec
+from voice_agent.agent_parts import Block
 from voice_agent.messages import Message, ModelRequest, ToolCall, ToolChoice, ToolSchema
 
 UTTERANCE_FIELD = "pre_exec_msg"

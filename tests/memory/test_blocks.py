@@ -2,7 +2,8 @@
 
 import pytest
 
-from voice_agent.agent import Agent, Block
+from voice_agent.agent import Agent
+from voice_agent.agent_parts import Block
 from voice_agent.memory.blocks import (
     BlockTooLong,
     ReadOnlyBlock,

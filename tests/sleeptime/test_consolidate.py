@@ -8,7 +8,8 @@ import pytest
 from sleeptime.consolidate import MAX_STEPS, MOST_CONFLICTS, JobFailed
 from tests.models import Unseen
 from tests.sleeptime.nights import ANN, BOB, Night, night, turn
-from voice_agent.agent import Agent, Block, Sleeptime
+from voice_agent.agent import Agent
+from voice_agent.agent_parts import Block, Sleeptime
 from voice_agent.events import ModelEvent
 from voice_agent.messages import ModelRequest
 from voice_agent.store.base import BlockValue

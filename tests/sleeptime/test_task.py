@@ -4,7 +4,8 @@ import msgspec
 
 from sleeptime.task import MOST_KEPT, MOST_LINES, read_task
 from tests.sleeptime.nights import AGENT, snapshot, turn
-from voice_agent.agent import Agent, Block
+from voice_agent.agent import Agent
+from voice_agent.agent_parts import Block
 from voice_agent.messages import Message, ToolCall, TurnRecord
 from voice_agent.store.base import BlockValue, LoggedTurn, Snapshot
 

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from voice_agent.agent import Agent, Block
+from voice_agent.agent import Agent
+from voice_agent.agent_parts import Block
 from voice_agent.store.base import BlockValue
 
 
