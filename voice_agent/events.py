@@ -148,7 +148,7 @@ ModelEvent = TextDelta | ToolCallDelta | Opaque | ModelBusy | ModelFinished | Mo
 
 
 class TurnStarted(msgspec.Struct, frozen=True):
-    """A turn that will be heard has begun; one that goes on with another, which was not interrupted after all, `resumes` it."""
+    """A turn that will be heard has begun. `resumes`: it goes on with that turn, which was not interrupted after all."""
 
     turn_id: str
     revision: int = 0
