@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -14,6 +15,7 @@ from gateway.dialects.base import FrameError
 from gateway.dialects.client_tools import ClientTools
 from gateway.errors import Gone, InvalidRequest, problem_response
 from gateway.outbox import MOST_WAITING, Outbox
+from gateway.reader import Closing, Reader
 from gateway.sessions import LiveSession, Sessions
 from gateway.websocket import at_once
 from voice_agent import events as ev
@@ -27,15 +29,6 @@ _CLOSE_S = 1.0
 SLOW_S = 1.0
 _MOST_BEHIND = 16_384
 _MOST_DIGITS = 15
-
-
-class _Closing(Exception):
-    """The socket is to be closed with this code; None: it is closed already."""
-
-    def __init__(self, code: int | None, reason: str = "") -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
 
 
 class SessionSocket:
@@ -100,10 +93,10 @@ class SessionSocket:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write(socket, live, missed))
                 tasks.create_task(_watch(fenced, live.outbox))
-                await self._read(socket, live)
-        except* _Closing as closing:
+                await Reader(socket, partial(self._take, live), self._settings, self._clock).run()
+        except* Closing as closing:
             first = closing.exceptions[0]
-            if isinstance(first, _Closing) and first.code is not None:
+            if isinstance(first, Closing) and first.code is not None:
                 await _close(socket, first.code, first.reason)
 
     async def _write(self, socket: WebSocket, live: LiveSession, missed: list[str] | None) -> None:
@@ -132,38 +125,13 @@ class SessionSocket:
                 live.ended = item.reason
             await self._send(socket, item if isinstance(item, str) else live.replay.record(item))
         live.told = True
-        raise _Closing(*_goodbye(live.ended))
+        raise Closing(*_goodbye(live.ended))
 
     async def _send(self, socket: WebSocket, frame: str) -> None:
         try:
             await socket.send({"type": "websocket.send", "text": frame})
         except (WebSocketDisconnect, OSError, RuntimeError):
-            raise _Closing(None) from None
-
-    async def _read(self, socket: WebSocket, live: LiveSession) -> None:
-        """Frames are taken as they come, as long as they come slowly enough to be a conversation."""
-        allowance, filled_at = self._settings.max_frames_per_s * 2, self._clock.now()
-        while True:
-            text = await self._receive(socket)
-            now = self._clock.now()
-            rate = self._settings.max_frames_per_s
-            allowance, filled_at = min(rate * 2, allowance + (now - filled_at) * rate) - 1, now
-            if allowance < 0:
-                raise _Closing(errors.CLOSE_TOO_MANY, f"more than {rate:g} messages a second")
-            self._take(live, text)
-
-    async def _receive(self, socket: WebSocket) -> str:
-        try:
-            async with asyncio.timeout(self._settings.idle_s):
-                message = await socket.receive()
-        except TimeoutError:
-            raise _Closing(errors.CLOSE_IDLE, "idle too long") from None
-        if message["type"] == "websocket.disconnect":
-            raise _Closing(None)
-        text = message.get("text")
-        if text is None:
-            raise _Closing(errors.CLOSE_BINARY, "frames are text")
-        return str(text)
+            raise Closing(None) from None
 
     def _take(self, live: LiveSession, text: str) -> None:
         started = self._clock.now()
@@ -197,9 +165,9 @@ async def _watch(fenced: asyncio.Future[None], outbox: Outbox) -> None:
         taken = outbox.taken
         await asyncio.wait((fenced,), timeout=SLOW_S)
         if fenced.done():
-            raise _Closing(errors.CLOSE_FENCED, "taken over by a newer connection")
+            raise Closing(errors.CLOSE_FENCED, "taken over by a newer connection")
         if outbox.taken == taken or outbox.waiting > _MOST_BEHIND:
-            raise _Closing(errors.CLOSE_SLOW_READER, "reader too slow")
+            raise Closing(errors.CLOSE_SLOW_READER, "reader too slow")
         if outbox.waiting < MOST_WAITING:
             outbox.overflowing.clear()
 

@@ -1,8 +1,10 @@
-"""uvicorn's WebSocket with a second way to send: at once, in the call that has something to say.
+"""uvicorn's WebSocket with a second way to send and to receive: at once, in the call that has something to say.
 
-ASGI's `send` is a coroutine, so that every token would wait for a task to be woken before it leaves.
+ASGI's `send` and `receive` are coroutines, so that every token, and every word of a caller, would wait for a task to be
+woken.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from starlette.websockets import WebSocket
@@ -13,13 +15,34 @@ _EXTENSION = "voice.send_at_once"
 
 
 class Protocol(WebSocketsSansIOProtocol):
-    """What uvicorn is given as its `ws`; the connection finds it by `at_once`."""
+    """What uvicorn is given as its `ws`; the connection finds it by `at_once`.
+
+    `taker` gets every text frame from then on, once those that came before are received, and must not raise.
+    """
+
+    taker: Callable[[str], None] | None = None
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.handshake_initiated and not self.handshake_complete:
             extensions = cast(dict[str, Any], self.scope["extensions"])
             extensions[_EXTENSION] = self
+
+    def send_receive_event_to_app(self) -> None:
+        if self.taker is None or self.curr_msg_data_type != "text" or self.close_sent or not self.queue.empty():
+            super().send_receive_event_to_app()
+            return
+        try:
+            text = b"".join(self.frames).decode()
+        except UnicodeDecodeError:
+            super().send_receive_event_to_app()  # it closes the connection
+            return
+        self.frames = []
+        self.taker(text)
+
+    def wake(self) -> None:
+        """Let `receive` return, with nothing."""
+        self.queue.put_nowait({"type": "websocket.receive", "text": ""})
 
     @property
     def ready(self) -> bool:

@@ -148,7 +148,7 @@ ModelEvent = TextDelta | ToolCallDelta | Opaque | ModelBusy | ModelFinished | Mo
 
 
 class TurnStarted(msgspec.Struct, frozen=True):
-    """A turn that will be heard has begun. `resumes`: it goes on with that turn, which was not interrupted after all."""
+    """A turn that will be heard has begun. `resumes`: it goes on with that turn, not interrupted after all."""
 
     turn_id: str
     revision: int = 0

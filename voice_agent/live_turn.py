@@ -1,6 +1,5 @@
 """The turn with which a session is doing its work, and where it tells of it."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -51,7 +50,7 @@ class TurnTools:
 
 
 class LiveTurn:
-    """A turn under way; the run's listener. `over` is set when it has ended, stored or not.
+    """A turn under way; the run's listener.
 
     Its speech goes to `sink`, all else to its `host`.
     """
@@ -59,7 +58,6 @@ class LiveTurn:
     def __init__(self, work: Work, setup: TurnSetup, host: Host, sink: Sink) -> None:
         self.work = work
         self.turn = Turn(setup)
-        self.over = asyncio.Event()
         self._host = host
         self._say = sink.emit
 

@@ -6,9 +6,9 @@ tells leaves in the same call. Only the model's stream and the tools are tasks, 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from math import inf
-from typing import Protocol
+from typing import Any, Protocol
 
 from voice_agent import events as ev
 from voice_agent.clock import Clock
@@ -68,31 +68,26 @@ class Listener(Protocol):
 
 async def run_turn(turn: Turn, model: Model, tools: ToolRunner, inbox: Inbox, listener: Listener, clock: Clock) -> None:
     """Run the turn to its end. Returns when the last of its tools has finished, which may be after `TurnEnded`."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            driver = _Driver(turn, model, tools, listener, clock, tasks)
-            driver.begin()
-            inbox.connect(driver.feed)
-            try:
-                await driver.ended.wait()
-            except asyncio.CancelledError:
-                driver.forsake()
-                raise
-    finally:
-        inbox.close()
+    run = TurnRun(turn, model, tools, inbox, listener, clock)
+    async with asyncio.TaskGroup() as tasks:
+        run.begin(tasks)
+        await run.ended()
 
 
-class _Driver:
+class TurnRun:
+    """A turn under way. It begins, and takes each event, in the call that says so: no task has to be woken first."""
+
     def __init__(
-        self, turn: Turn, model: Model, tools: ToolRunner, listener: Listener, clock: Clock, tasks: asyncio.TaskGroup
+        self, turn: Turn, model: Model, tools: ToolRunner, inbox: Inbox, listener: Listener, clock: Clock
     ) -> None:
         self._turn = turn
         self._model = model
         self._tools = tools
+        self._inbox = inbox
         self._listener = listener
         self._clock = clock
         self._now = clock.now
-        self._tasks = tasks
+        self._tasks: asyncio.TaskGroup | None = None
         self._reply: asyncio.Task[None] | None = None
         self._asked: ModelRequest | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -101,17 +96,27 @@ class _Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._fires_at = inf
         self._forsaken = False
-        self.ended = asyncio.Event()
+        self._ended = asyncio.Event()
 
-    def begin(self) -> None:
+    def begin(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin; the model's replies and the tools are `tasks`, some of which may outlive the turn."""
+        self._tasks = tasks
         self._decide(self._turn.begin)
+        self._inbox.connect(self.feed)
 
-    def forsake(self) -> None:
-        """Nobody waits for the turn any more: what still comes is not looked at."""
-        self._forsaken = True
-        self._stop_timer()
+    async def ended(self) -> None:
+        """Until the turn has ended. Whoever cancels this forsakes the turn: what still comes is not looked at."""
+        try:
+            await self._ended.wait()
+        except asyncio.CancelledError:
+            self._forsaken = True
+            self._stop_timer()
+            raise
+        finally:
+            self._inbox.close()
 
     def feed(self, event: TurnInput) -> None:
+        """Let the turn decide on an event, and act."""
         self._decide(self._turn.handle, event)
 
     def _decide(self, decide: Callable[..., list[Output]], *event: TurnInput) -> None:
@@ -133,7 +138,7 @@ class _Driver:
         finally:
             if not faultless or self._turn.state is _ENDED:
                 self._stop_timer()
-                self.ended.set()
+                self._ended.set()
 
     def _performed(self, output: Output) -> bool:
         try:
@@ -150,10 +155,10 @@ class _Driver:
         match output:
             case ev.CallModel(request=request):
                 self._asked = request
-                self._reply = self._tasks.create_task(self._converse(request))
+                self._reply = self._start(self._converse(request))
                 self._arm()
             case ev.RunTool(call_id=call_id):
-                self._running[call_id] = self._tasks.create_task(self._work(output))
+                self._running[call_id] = self._start(self._work(output))
             case ev.StopWork(keep=keep):
                 self._stop(keep)
             case ev.SaveStep():
@@ -163,6 +168,10 @@ class _Driver:
                 self._arm()
             case _:
                 self._listener.on_event(output)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        assert self._tasks is not None
+        return self._tasks.create_task(work)
 
     def _stop(self, keep: frozenset[str]) -> None:
         self._kept = keep

@@ -18,7 +18,7 @@ from voice_agent.conversation import Conversation
 from voice_agent.live_turn import LiveTurn, Sink, TurnTools
 from voice_agent.marks import Marks
 from voice_agent.past_turns import PastTurns
-from voice_agent.run import run_turn
+from voice_agent.run import TurnRun
 from voice_agent.scribe import Scribe
 from voice_agent.store.base import Fenced
 from voice_agent.store.memory import Change
@@ -222,17 +222,17 @@ class Session:
             self.conversation.freeze()
         setup = self.wiring.setup(work, self.conversation.history(), self.conversation.blocks)
         live = self._live = LiveTurn(work, setup, self, self._sink)
-        tasks.create_task(self._run_turn(live, self.wiring))
-        await live.over.wait()
+        await self._run_turn(live, self.wiring, tasks)
 
-    async def _run_turn(self, live: LiveTurn, wiring: Wiring) -> None:
+    async def _run_turn(self, live: LiveTurn, wiring: Wiring, tasks: asyncio.TaskGroup) -> None:
         shown = self.conversation.in_prompt
         runner = TurnTools(lambda: wiring.runner(live.work, shown(live.turn.history.dropped)))
-        await run_turn(live.turn, wiring.model, runner, live.work.inbox, live, wiring.clock)
-        if not live.over.is_set():
+        run = TurnRun(live.turn, wiring.model, runner, live.work.inbox, live, wiring.clock)
+        run.begin(tasks)
+        await run.ended()
+        if self._live is live:
             log.error("turn %s never ended", live.work.turn_id)
             self._live = None
-            live.over.set()
             self._leave("internal")
 
     async def _say_goodbye(self) -> None:
@@ -274,7 +274,6 @@ class Session:
 
     def _on_ended(self, live: LiveTurn, event: ev.TurnEnded) -> None:
         self._live = None
-        live.over.set()
         work, ended_at, cut = live.work, self.wiring.clock.now(), event.reason in ("interrupted", "cancelled")
         self._voice.said(event, work.received_at)
         if cut or live.turn.ledger.played:

@@ -49,8 +49,7 @@ class RacingModel:
         async with asyncio.TaskGroup() as tasks:
             driver = _Driver(self._runners, self._policy, self._clock, tasks, emit)
             try:
-                driver.begin(request, self._speaking[1])
-                await driver.over.wait()
+                await driver.run(request, self._speaking[1])
             except asyncio.CancelledError:
                 driver.cancel()
                 return True
@@ -69,7 +68,10 @@ class RacingModel:
 
 
 class _Attempt:
-    """One request under way. What it has said is held until it wins."""
+    """One request under way. What it has said is held until it wins.
+
+    The first one is made in the reply's own task, within a `scope`, all others have a `task`.
+    """
 
     def __init__(self, runner: Runner, speaking: frozenset[str]) -> None:
         self.runner = runner
@@ -77,6 +79,7 @@ class _Attempt:
         self.held: list[ev.ModelEvent] = []
         self.open = True
         self.won = False
+        self.scope: asyncio.Timeout | None = None
         self.task: asyncio.Task[None] | None = None
 
 
@@ -101,9 +104,19 @@ class _Driver:
         self._fires_at = inf
         self.over = asyncio.Event()
 
-    def begin(self, request: ModelRequest, speaking: frozenset[str]) -> None:
+    async def run(self, request: ModelRequest, speaking: frozenset[str]) -> None:
+        """To the end of the race. The first attempt waits for no task to begin: most need no other."""
         self._request, self._speaking = request, speaking
         self._perform(self._race.begin(self._clock.now()))
+        first = self._attempts[0]
+        try:
+            async with asyncio.timeout(None) as first.scope:
+                await self._converse(0, first, request)
+        except TimeoutError:
+            pass  # it was dropped
+        finally:
+            first.scope = None
+        await self.over.wait()
 
     def stop(self) -> None:
         """Nothing more is decided; what is under way comes to its end."""
@@ -184,13 +197,17 @@ class _Driver:
         assert self._request is not None
         attempt = self._attempts[ask.attempt] = _Attempt(self._runners[ask.model], self._speaking)
         self._emit(ModelBusy(Usage(attempts=1, hedges=int(ask.kind == "hedge"))))
-        attempt.task = self._tasks.create_task(self._converse(ask.attempt, attempt, self._request))
+        if ask.attempt > 0:
+            attempt.task = self._tasks.create_task(self._converse(ask.attempt, attempt, self._request))
 
     def _drop(self, attempt: _Attempt) -> None:
         attempt.open = False
         attempt.held.clear()
         if attempt.task is not None:
             attempt.task.cancel()
+        elif attempt.scope is not None:
+            attempt.scope.reschedule(0.0)
+            attempt.scope = None
 
     def _crown(self, win: Win) -> None:
         winner = self._attempts[win.attempt]
