@@ -13,6 +13,7 @@ from gateway.auth import Doors, refuse_strangers
 from gateway.dialects import native
 from gateway.dialects.base import FrameError
 from gateway.dialects.client_tools import ClientTools
+from gateway.dialects.native_frames import Ping
 from gateway.errors import Gone, InvalidRequest, problem_response
 from gateway.outbox import MOST_WAITING, Outbox
 from gateway.reader import Closing, Reader
@@ -140,15 +141,15 @@ class SessionSocket:
             for brought in taken:
                 if isinstance(brought, ClientTools):
                     live.bring(brought.tools)
-                elif isinstance(brought, native.SpeechChoice):
-                    live.shape(brought)
+                elif isinstance(brought, native.Options):
+                    live.choose(brought)
         except FrameError as fault:
             live.outbox.emit(ev.Failed(fault.code, fault.message, field=fault.field))
             return
         for event in taken:
-            if isinstance(event, native.Ping):
+            if isinstance(event, Ping):
                 live.outbox.answer(native.pong(event))
-            elif not isinstance(event, ClientTools | native.SpeechChoice):
+            elif not isinstance(event, ClientTools | native.Options):
                 live.session.handle(event)
             if isinstance(event, ev.UserInterrupted):
                 self._telemetry.barge_in_seconds(self._clock.now() - started)

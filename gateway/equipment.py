@@ -145,6 +145,7 @@ class Equipment:
             clock=parts.clock,
             owner=parts.owner,
             warm=warm,
+            report=parts.telemetry.speculation,
             context_window=parts.catalogue.context_window(agent.model or parts.default_model),
         )
 

@@ -54,12 +54,12 @@ class LiveSession:
             if self._equipment.has(tool.name):
                 where = f"client_tools[{index}].name"
                 raise FrameError("bad_field", f"`{where}`: there is a tool {tool.name!r} already", where)
-        self.session.wiring = replace(self._equipment.wiring(tools), form=self.session.wiring.form)
+        self.session.wiring = replace(self._equipment.wiring(tools), manner=self.session.wiring.manner)
 
-    def shape(self, choice: native.SpeechChoice) -> None:
-        """Say what is written in this form from the next turn on; what the choice leaves open stays as it is."""
+    def choose(self, options: native.Options) -> None:
+        """Talk in this manner from the next turn on; what the options leave open stays as it is."""
         wiring = self.session.wiring
-        self.session.wiring = replace(wiring, form=wiring.form._replace(**choice.changes))
+        self.session.wiring = replace(wiring, manner=wiring.manner._replace(**options.changes))
 
 
 class Sessions:
@@ -143,11 +143,13 @@ class Sessions:
                 live.expiry.cancel()
                 live.expiry = None
             live.outbox.attach()
+            live.session.attend(there=True)
             try:
                 yield fenced
             finally:
                 # Nobody waits for the place: from here on the session lives on borrowed time.
                 if live.fenced is fenced:
+                    live.session.attend(there=False)
                     self._expire_later(live)
 
     def _expire_later(self, live: LiveSession) -> None:

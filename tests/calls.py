@@ -105,11 +105,15 @@ class SlowStore:
 class World:
     """A process with one store, one model and any number of sessions of one user. Use it inside `run`."""
 
+    ear: type[Ear] = Ear
+    registry = REGISTRY
+
     def __init__(self, *replies: list[Any], **agent: Any) -> None:
         self.clock = VirtualClock()
         self.store = Recorder(self.clock)
         self.model = ScriptedModel(*(replies or ([ev.TextDelta("Hello."), ev.ModelFinished("stop")],)))
-        self.agent = Agent(id="a", name="A", **agent)
+        silent = {"fillers": (), "idle_reminder_s": None}  # unless a test is about them
+        self.agent = Agent(id="a", name="A", **agent | {"voice": silent | agent.get("voice", {})})
         slow: Any = SlowStore(self.store)
         self.conversations = Conversations(slow, slow)
         self.ears: list[Ear] = []
@@ -121,14 +125,14 @@ class World:
             for brought in self.agent.brought_tools()
             if isinstance(brought, ClientTool)
         }
-        self._box = REGISTRY.choose((*REGISTRY.names(), *own), own)
+        self._box = self.registry.choose((*self.registry.names(), *own), own)
         self._tools = self._box.specs
 
     async def open(self, session_id: str = "s1") -> tuple[Session, Ear, Conversation]:
         """A session that is not running yet."""
         epoch = await self.store.open_session(PAIR, session_id, OWNER)
         conversation = await self.conversations.open(PAIR)
-        ear = Ear()
+        ear = self.ear()
         session = Session(session_id, epoch, self._wiring(session_id), conversation, ear)
         self.ears.append(ear)
         self.sessions.append(session)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
+from tests.ledger import play
 from voice_agent import events as ev
 from voice_agent.config import Settings
 from voice_agent.turn_states import diagram
@@ -15,6 +16,11 @@ README = (ROOT / "README.md").read_text()
 def test_the_state_diagram_is_the_one_that_the_table_draws() -> None:
     """Change the table, and this tells what to put into the README."""
     assert f"```mermaid\n{diagram()}\n```" in README
+
+
+def test_the_ledger_is_the_one_that_the_call_leaves() -> None:
+    """`python -m tests.ledger` prints what to put into the README."""
+    assert f"```\n{play().page()}```" in README
 
 
 def test_the_alphabets_are_listed_whole() -> None:

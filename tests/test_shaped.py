@@ -13,7 +13,8 @@ from tests.speech.cuts import texts
 from tests.turns import FINISHED, Bench, setup
 from tests.turns import call as tool_call
 from voice_agent import events as ev
-from voice_agent.messages import Message
+from voice_agent.manner import Manner
+from voice_agent.messages import Message, Opaque
 from voice_agent.rules.kinds import RequiredBeforeExit
 from voice_agent.session import Session
 from voice_agent.speech.form import RAW, SpeechForm
@@ -88,12 +89,19 @@ def test_any_text_in_any_form_is_kept_as_it_was_written(text: str, size: int, fo
 def test_pieces_leave_as_they_are_complete_and_the_last_with_the_turn() -> None:
     """The first clause goes with its last token; what no full stop ends goes before the turn is said to be spoken."""
     play = bench()
-    told = [play.feed(ev.TextDelta(text)) for text in ("Sure", ",", " I", " can", ".", " Bye")]
+    told = [play.feed(ev.TextDelta(text)) for text in ("Sure", ",", " I", " can.", " So", " Bye")]
     assert [[out.text for out in outs if isinstance(out, ev.Spoke)] for outs in told] == [
         [], ["Sure,"], [], [], [" I can."], [],
     ]  # fmt: skip
     play.feed(FINISHED)
-    assert order(play)[-4:] == ["StopWork", " Bye", "TurnSpoken", "TurnEnded"]
+    assert order(play)[-4:] == ["StopWork", " So Bye", "TurnSpoken", "TurnEnded"]
+
+
+def test_words_before_thoughts_are_said_before_them() -> None:
+    """A model may think for long before it goes on."""
+    play = bench()
+    play.feed(ev.TextDelta("Sure, I can."), Opaque("m", "thinking", "hm"))
+    assert said(play) == ["Sure,", " I can."]
 
 
 def test_words_before_a_call_are_said_before_it_starts() -> None:
@@ -177,7 +185,7 @@ def test_first_speech_is_when_the_first_clause_leaves() -> None:
 
     async def caller(session: Session, ear: Ear) -> None:
         heard.append(ear)
-        session.wiring = replace(session.wiring, form=BOTH)
+        session.wiring = replace(session.wiring, manner=Manner(spoken=True, sentences=True))
         session.handle(ev.UserSpoke("hi", turn_id="t1"))
         await asyncio.sleep(5)
         session.handle(ev.UserInterrupted(ev.Mark(chars=5)))

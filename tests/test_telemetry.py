@@ -161,6 +161,17 @@ def test_requests_are_counted_by_why_they_were_sent(telemetry: Telemetry) -> Non
     }
 
 
+def test_what_was_thought_in_vain_is_counted_apart(telemetry: Telemetry) -> None:
+    """Its tokens are none of any turn's."""
+    telemetry.speculation("adopted", Usage())
+    telemetry.speculation("discarded", Usage(steps=1, input_tokens=40))
+    found = samples(telemetry)
+    assert found["voice_speculations_total{outcome=adopted}"] == 1
+    assert found["voice_speculations_total{outcome=discarded}"] == 1
+    assert found["voice_wasted_tokens_total{kind=input}"] == 40
+    assert not [name for name in found if name.startswith("voice_tokens")]
+
+
 def test_models_that_keep_failing_are_shown(telemetry: Telemetry) -> None:
     """Until they answer again."""
     telemetry.circuit("openai/m", opens=True)

@@ -378,7 +378,7 @@ _end = st.one_of(
     st.builds(lambda mark, unsent: ev.UserInterrupted(mark, unsent=unsent), _mark, st.integers(0, 40)),
     st.just(ev.UserLeft()),
 )
-_script = st.lists(st.tuples(st.lists(_model_event, max_size=6), _end, st.booleans()), min_size=1, max_size=5)
+scripts = st.lists(st.tuples(st.lists(_model_event, max_size=6), _end, st.booleans()), min_size=1, max_size=5)
 
 
 def play(turn: Turn, script: list[tuple[list[Any], Any, bool]]) -> Bench:
@@ -387,10 +387,10 @@ def play(turn: Turn, script: list[tuple[list[Any], Any, bool]]) -> Bench:
     for events, end, backwards in script:
         for event in [*events, end]:
             if turn.state is State.ENDED or isinstance(event, ACCEPTS[turn.state]):
-                bench.at += 0.25
+                bench.wait(bench.at + 0.25)
                 bench.feed(event)
         while turn.state is State.ACTING:
-            bench.at += 0.25
+            bench.wait(bench.at + 0.25)
             waiting = bench.running
             bench.feed(ev.ToolReturned(waiting[-1 if backwards else 0], "result"))
     bench.feed(ev.UserLeft())
@@ -398,7 +398,7 @@ def play(turn: Turn, script: list[tuple[list[Any], Any, bool]]) -> Bench:
 
 
 @settings(max_examples=400, deadline=None)
-@given(_script)
+@given(scripts)
 def test_every_turn_ends_once_with_a_history_any_provider_accepts(script: list[Any]) -> None:
     """Exactly one end; each call has one result; what the history says is what was heard; silence after the end."""
     bench = play(Turn(setup(failure_notice="Sorry.")), script)
@@ -424,7 +424,7 @@ def heard_in(messages: tuple[Message, ...]) -> str:
 
 
 @settings(max_examples=300, deadline=None)
-@given(_script, st.integers(0, 4))
+@given(scripts, st.integers(0, 4))
 def test_a_turn_can_be_rebuilt_at_any_step_border_from_its_messages_alone(script: list[Any], border: int) -> None:
     """What the rebuilt turn does from there on is what the first would have done."""
     whole = play(Turn(setup()), script)

@@ -82,6 +82,15 @@ class Bench:
             self._take(self.turn.handle(event, self.at))
         return self.out[before:]
 
+    def wait(self, until: float) -> list[Output]:
+        """Let time pass, and the turn do what becomes due; returns what that brought."""
+        before = len(self.out)
+        while (due := self.turn.deadline()) is not None and due <= until:
+            self.at = max(self.at, due)
+            self._take(self.turn.on_deadline(self.at))
+        self.at = until
+        return self.out[before:]
+
     def _take(self, outputs: list[Output]) -> None:
         self.out += outputs
 

@@ -36,6 +36,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._instant.now
 
+    def skip(self, seconds: float) -> None:
+        """So much later it is now."""
+        self._instant.now += seconds
+
 
 class VirtualClock:
     """The clock of the running virtual loop; its wall time starts at a fixed date."""
@@ -45,6 +49,13 @@ class VirtualClock:
 
     def wall(self) -> float:
         return WALL_AT_START + self.now()
+
+
+def block(seconds: float) -> None:
+    """Keep the running loop's thread for so long: nothing else happens meanwhile."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.skip(seconds)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

@@ -121,9 +121,9 @@ class Call:
             return None
         return self.started_at + self.spec.client_timeout_s
 
-    def ask(self, turn_id: str) -> ApprovalNeeded:
+    def ask(self, turn_id: str, now: float) -> ApprovalNeeded:
         """Have a person decide."""
-        self.state = CallState.ASKED
+        self.state, self.started_at = CallState.ASKED, now
         return ApprovalNeeded(turn_id, self.id, self.name, self.arguments or {})
 
     def start(self, turn_id: str, now: float) -> list[ToolCalled | ClientToolNeeded | RunTool]:

@@ -156,11 +156,9 @@ class Conversation:
         beside = (turn.setup.prompt.system, first, self._hidden, turn.history.dropped)
         self.append(ref.key, messages, self._gauge.weigh(turn.history.tokens, beside))
 
-    def tail(self, session_id: str, turn_id: str | None) -> Tail | None:
-        """A session's turn with that id, or its last one, while its heard text can still move."""
-        if turn_id is not None:
-            return self._tails.get((session_id, turn_id))
-        return next((tail for tail in reversed(self._tails.values()) if tail.ref.session_id == session_id), None)
+    def tails(self, session_id: str) -> list[Tail]:
+        """A session's turns whose heard text can still move, in their order."""
+        return [tail for tail in self._tails.values() if tail.ref.session_id == session_id]
 
     def resettle(self, tail: Tail) -> None:
         """Take the tail's marks into the window."""

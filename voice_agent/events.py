@@ -131,9 +131,8 @@ class ModelFinished(msgspec.Struct, frozen=True):
 
 
 class ModelFailed(msgspec.Struct, frozen=True):
-    """The reply failed. `error` is fit for the client's eyes. `overflow`: the request was too long for the model.
-
-    `retry_after_s`: when the provider wants to be asked again, if it says so.
+    """The reply failed. `error` is fit for the client's eyes. `overflow`: the request was too long for the model;
+    `retry_after_s`: when its provider wants to be asked again.
     """
 
     error: str
@@ -226,8 +225,8 @@ class TurnSpoken(msgspec.Struct, frozen=True):
 class TurnEnded(msgspec.Struct, frozen=True):
     """The turn is over, exactly once, with a history that any provider accepts.
 
-    `leaves`: the agent leaves the call once its words were heard. `suspension` is set exactly when the reason is
-    `requires_approval`: the turn can go on, and its calls that wait have no result yet.
+    `leaves`: the agent leaves the call once its words were heard. `suspension` is set exactly where the reason is
+    `requires_approval`: some calls have no result yet. `wasted`: what was spent in vain on interim texts before it.
     """
 
     turn_id: str
@@ -239,6 +238,7 @@ class TurnEnded(msgspec.Struct, frozen=True):
     latency: Latency
     leaves: Leaving | None = None
     suspension: Suspension | None = None
+    wasted: Usage = Usage()
 
 
 class TurnHeard(msgspec.Struct, frozen=True):

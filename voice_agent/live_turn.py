@@ -1,9 +1,14 @@
 """The turn with which a session is doing its work, and where it tells of it."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
 from voice_agent import events as ev
+from voice_agent.clock import Clock
+from voice_agent.false_alarm import Outliving
+from voice_agent.llm.base import Model
+from voice_agent.run import TurnRun
 from voice_agent.tools.base import ToolRunner
 from voice_agent.turn import Turn
 from voice_agent.turn_setup import TurnSetup
@@ -50,16 +55,39 @@ class TurnTools:
 
 
 class LiveTurn:
-    """A turn under way; the run's listener.
+    """A turn under way; its run's listener. Its speech goes to `sink`, all else to its `host`.
 
-    Its speech goes to `sink`, all else to its `host`.
+    If it is `resumable`, `model` can have its reply go on when the turn is cut short.
     """
 
-    def __init__(self, work: Work, setup: TurnSetup, host: Host, sink: Sink) -> None:
+    def __init__(self, work: Work, setup: TurnSetup, host: Host, sink: Sink, *, resumable: bool = False) -> None:
         self.work = work
         self.turn = Turn(setup)
+        self.model: Outliving | None = None
+        self._resumable = resumable
+        self._run: TurnRun | None = None
         self._host = host
         self._say = sink.emit
+
+    async def run(self, model: Model, tools: ToolRunner, clock: Clock, tasks: asyncio.TaskGroup) -> None:
+        """To its end. Replies and tools are `tasks`; some may outlive it."""
+        ahead = self.work.ahead
+        if ahead is not None:
+            model, tools = ahead.model(model), ahead.tools(tools)
+        if self._resumable:
+            model = self.model = Outliving(model, tasks)
+        self._run = TurnRun(self.turn, model, tools, self.work.inbox, self, clock)
+        self._run.begin(tasks)
+        try:
+            await self._run.ended()
+        finally:
+            if ahead is not None:
+                ahead.close()
+
+    @property
+    def outliving(self) -> int:
+        """How many of its tools go on although it was cut short."""
+        return 0 if self._run is None else self._run.outliving
 
     def on_event(self, event: ev.TurnEvent) -> None:
         if isinstance(event, ev.Spoke):  # by far the most

@@ -17,38 +17,69 @@ class Marks:
         self._past = past
         self._sink = sink
         self._clock = clock
+        self._tells_ends = False
 
-    def interrupted(self, turn_id: str | None, mark: ev.Mark | None) -> bool:
-        """The caller cut into the speech of a turn (None: the last one). False: there was nothing to be cut into."""
-        tail, now = self._tail(turn_id), self._clock.now()
-        if tail is None or now < tail.guarded_until:
-            return False
+    def interrupted(self, turn_id: str | None, mark: ev.Mark | None) -> list[Tail]:
+        """The caller cut into the speech of a turn (None: the one heard now); returns it and what was to follow it.
+
+        Of turns that were to be heard after it, as much counts as the estimate says.
+        """
+        now = self._clock.now()
+        tails = self._heeding(turn_id, now)
+        for tail in tails:
+            self._stop(tail, mark, now)
+            mark = None
+        return tails
+
+    def talked_over(self) -> None:
+        """The caller's next words are here: what was still to be heard of the turns before is not.
+
+        Only a client that tells of its playback has that; of any other's turns, all that was sent counts as heard.
+        """
+        now = self._clock.now()
+        for tail in self._heeding(None, now):
+            if self._tells_ends or tail.turn.ledger.moves:
+                self._stop(tail, None, now)
+            else:
+                tail.turn.ledger.hush(now)
+
+    def played(self, event: ev.PlaybackMoved, turn_id: str) -> Ledger | None:
+        """The caller has heard a turn this far; returns its ledger, if it can still move."""
+        now = self._clock.now()
+        for tail in self._tails(turn_id, now)[:1]:
+            ledger = tail.turn.ledger
+            before = ledger.heard
+            ledger.move(event.heard, done=event.done, now=now)
+            if event.done:
+                self._tells_ends, tail.guarded_until = True, 0.0
+            self._moved(tail, before)
+            return ledger
+        return None
+
+    def _stop(self, tail: Tail, mark: ev.Mark | None, now: float) -> None:
         ledger = tail.turn.ledger
         before, unsent = ledger.heard, self._sink.recall(tail.turn.setup.turn_id)
         ledger.interrupt(mark, unsent=unsent, now=now)
         self._moved(tail, before)
         self._conversation.keep_heard(tail)
-        return True
 
-    def played(self, event: ev.PlaybackMoved, turn_id: str) -> Ledger | None:
-        """The caller has heard a turn this far; returns its ledger, if it can still move."""
-        tail = self._tail(turn_id)
-        if tail is None:
-            return None
-        ledger = tail.turn.ledger
-        before = ledger.heard
-        ledger.move(event.heard, done=event.done, now=self._clock.now())
-        if event.done:
-            tail.guarded_until = 0.0
-        self._moved(tail, before)
-        return ledger
+    def _heeding(self, turn_id: str | None, now: float) -> list[Tail]:
+        """Those of the `_tails` that can be interrupted."""
+        return [tail for tail in self._tails(turn_id, now) if now >= tail.guarded_until]
 
-    def _tail(self, turn_id: str | None) -> Tail | None:
-        """The turn a mark is about; None when it is frozen, and with an error event if there never was one."""
-        tail = self._conversation.tail(self._session_id, turn_id)
-        if tail is None and turn_id is not None and not self._past.knows(turn_id):
+    def _tails(self, turn_id: str | None, now: float) -> list[Tail]:
+        """The turn that a mark is about, and those after it. None is frozen; if there never was one, that is an error.
+
+        Without an id it is the turn that is heard now, or the last one.
+        """
+        tails = self._conversation.tails(self._session_id)
+        if turn_id is None:
+            heard = (n for n, tail in enumerate(tails) if tail.turn.ledger.silent_at(now) > now)
+            return tails[next(heard, -1) :]
+        about = next((n for n, tail in enumerate(tails) if tail.turn.setup.turn_id == turn_id), None)
+        if about is None and not self._past.knows(turn_id):
             self._sink.emit(ev.Failed("unknown_id", f"there is no turn {turn_id!r}", field="turn_id"))
-        return tail
+        return [] if about is None else tails[about:]
 
     def _moved(self, tail: Tail, before: str) -> None:
         heard, turn_id = tail.turn.ledger.heard, tail.turn.setup.turn_id

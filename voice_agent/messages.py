@@ -49,7 +49,9 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `heard` is None for what is not speech, and for speech of a turn that is not settled yet. `interrupted` marks the
     assistant message in which the caller cut in. `at` is in seconds since the epoch. `id` is given by the store.
-    `failed` marks the result of a call that did not succeed, `refused` that of one which was never run.
+    `failed` marks the result of a call that did not succeed, `refused` that of one which was never run. `filler` marks
+    words of the assistant's that no model wrote: said while it, or a tool, was waited for. In a turn that is over the
+    reply that was waited for follows them.
     """
 
     role: Role
@@ -64,6 +66,12 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     failed: bool = False
     refused: bool = False
     denied: bool = False
+    filler: bool = False
+
+    @property
+    def is_reply(self) -> bool:
+        """Whether it is what a model answered, or words in its place."""
+        return self.role == "assistant" and not self.filler
 
 
 class ToolSchema(msgspec.Struct, frozen=True):
@@ -152,10 +160,14 @@ class Latency(msgspec.Struct, frozen=True):
     total: float
     parts: tuple[Part, ...]
 
-    def plus(self, name: str, ms: float) -> "Latency":
-        """With a further part after the others."""
-        total = round(self.total + ms, 3)
-        return msgspec.structs.replace(self, total=total, parts=(*self.parts, Part(name, ms)))
+    def until(self, seconds: float, name: str) -> "Latency":
+        """Of a turn that has taken so many seconds by now: what is missing until then belongs to `name`."""
+        total = max(self.total, round(seconds * 1000, 3))
+        parts = {part.name: part.ms for part in self.parts}
+        if total > self.total:
+            parts[name] = round(parts.get(name, 0.0) + total - self.total, 3)
+        made = tuple(Part(each, ms) for each, ms in parts.items())
+        return msgspec.structs.replace(self, gateway=parts.get("gateway", 0.0), total=total, parts=made)
 
 
 class TurnRecord(msgspec.Struct, frozen=True, omit_defaults=True):

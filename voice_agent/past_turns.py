@@ -45,13 +45,17 @@ class PastTurns:
         """Whether the client has been told of the end of the turn that runs, or ran last, under this id."""
         return turn_id in self._ends
 
+    def has_taken(self, turn_id: str, revision: int) -> bool:
+        """Whether a text, or a later revision of it, was taken before."""
+        text = self._texts.get(turn_id)
+        return text is not None and revision <= text.revision
+
     def repeats(self, turn_id: str, revision: int, emit: Callable[[TurnEnded], None]) -> bool:
         """Whether a text was taken before. If its turn has ended the end is told again, else it will be told once."""
-        text = self._texts.get(turn_id)
-        if text is None or revision > text.revision:
+        if not self.has_taken(turn_id, revision):
             return False
-        if text.turn_id in self._ends:
-            emit(self._ends[text.turn_id])
+        if (ended := self._ends.get(self.resolve(turn_id))) is not None:
+            emit(ended)
         return True
 
     def took(self, text_id: str, revision: int, turn_id: str, key: str) -> None:

@@ -62,17 +62,20 @@ def build_prompt(
     )
 
 
-def provider_text(message: Message) -> str:
+def provider_text(message: Message, before: str = "") -> str:
     """The text that goes to a model: what was heard where that is settled, with a mark where the caller cut in.
 
-    An interrupted message that holds calls and no text stays without one: the calls' results tell of the interruption.
+    `before` is what was heard in waiting for it, and not part of the text. An interrupted message that holds calls and
+    no text stays without one: the calls' results tell of the interruption.
     """
     text = message.text if message.heard is None else message.heard
     if not message.interrupted:
         return text
     if text.strip():
         return f"{text} {INTERRUPTED}"
-    return "" if message.tool_calls else UNHEARD
+    if message.tool_calls:
+        return ""
+    return INTERRUPTED if before.strip() else UNHEARD
 
 
 def provider_arguments(call: ToolCall) -> str:

@@ -6,6 +6,7 @@ from voice_agent.conversations import Conversations
 from voice_agent.heard import Ledger
 from voice_agent.messages import Message, ToolCall, TurnRecord
 from voice_agent.resumption import with_results
+from voice_agent.speaking_rate import SpeakingRate
 from voice_agent.store.base import ConversationStore, Fenced, OpenTurn, Owner
 
 # An owner without a lease: a turn that was adopted and could not be stored is an orphan still, for whoever looks next.
@@ -21,7 +22,7 @@ def close_orphan(turn: OpenTurn, at: float) -> TurnRecord:
     """
     first = next((i for i, message in enumerate(turn.messages) if message.role == "assistant"), len(turn.messages))
     opening, steps = turn.messages[:first], with_results(turn.messages[first:], lambda call: _lost(call, at))
-    ledger = Ledger()
+    ledger = Ledger(SpeakingRate())
     ledger.resume(steps, at)
     cut = Message(role="assistant", text="", at=at, interrupted=True)
     settled = ledger.settle((*steps, cut), interrupted=True)

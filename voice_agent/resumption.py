@@ -8,6 +8,7 @@ from voice_agent.calls import Call
 from voice_agent.events import ApprovalGiven, ToolReturned
 from voice_agent.heard import Ledger
 from voice_agent.messages import Message, ToolCall
+from voice_agent.speaking_rate import SpeakingRate
 from voice_agent.step import Step
 from voice_agent.suspension import Suspension
 from voice_agent.turn_setup import TurnSetup
@@ -54,7 +55,7 @@ def cancelled(suspension: Suspension, at: float) -> tuple[Message, ...]:
         return Message("tool", _CANCELLED, at, tool_call_id=call.id, failed=True, refused=call.id not in started)
 
     steps = with_results(suspension.done + suspension.step, result)
-    ledger = Ledger()
+    ledger = Ledger(SpeakingRate())
     ledger.resume(steps, at)
     return suspension.opening + ledger.settle(steps, interrupted=False)
 

@@ -115,6 +115,11 @@ class TurnRun:
         finally:
             self._inbox.close()
 
+    @property
+    def outliving(self) -> int:
+        """How many of its tools go on although it was cut short."""
+        return len(self._kept & self._running.keys())
+
     def feed(self, event: TurnInput) -> None:
         """Let the turn decide on an event, and act."""
         self._decide(self._turn.handle, event)
@@ -159,11 +164,12 @@ class TurnRun:
                 self._arm()
             case ev.RunTool(call_id=call_id):
                 self._running[call_id] = self._start(self._work(output))
+                self._arm()
             case ev.StopWork(keep=keep):
                 self._stop(keep)
             case ev.SaveStep():
                 self._listener.on_step(output)
-            case ev.ClientToolNeeded():
+            case ev.ClientToolNeeded() | ev.ApprovalNeeded():
                 self._listener.on_event(output)
                 self._arm()
             case _:
@@ -184,6 +190,7 @@ class TurnRun:
                 task.cancel()
 
     async def _converse(self, request: ModelRequest) -> None:
+        self._turn.acted(self._now())  # what it took until this task was woken is no time of the provider's
         handle = self._turn.handle
 
         def take(event: ev.ModelEvent) -> None:

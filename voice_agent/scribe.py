@@ -1,16 +1,24 @@
 """What a session writes down: turns as they begin, step by step, and whole at their end; notes that none answers."""
 
 import secrets
+from dataclasses import replace
+from typing import Literal
 
 import msgspec
 
 from voice_agent import events as ev
 from voice_agent.clock import Clock
 from voice_agent.conversation import Conversation
+from voice_agent.false_alarm import Rest
 from voice_agent.journal import Then
 from voice_agent.messages import Message, Role, TurnRecord, stored_id
 from voice_agent.store.base import OpenTurn, Owner, TurnRef
 from voice_agent.work import Work
+
+_SILENCE = (
+    "[The caller has said nothing for {seconds:g} seconds. Say one short thing that keeps the call going,"
+    " or ask whether they are still there.]"
+)
 
 
 class Scribe:
@@ -36,6 +44,19 @@ class Scribe:
             texts=((turn_id, event.text),),
         )
 
+    def remind(self, seconds: float) -> Work:
+        """Work that says something into the caller's silence."""
+        return self._unasked("remind", _SILENCE.format(seconds=seconds))
+
+    def resume(self, rest: Rest) -> Work:
+        """Work that goes on with a turn which nobody interrupted after all."""
+        note = f"[It was no interruption: the caller said nothing. {'Go on.' if rest.text is None else 'You went on.'}]"
+        return replace(self._unasked("resume", note), resumes=rest.turn_id, ahead=rest)
+
+    def _unasked(self, kind: Literal["remind", "resume"], note: str) -> Work:
+        turn_id = secrets.token_hex(8)
+        return Work(kind, turn_id, self._ref(turn_id), self._messages("context", note), self._clock.now())
+
     def say(self, event: ev.SayRequested) -> Work:
         """Work that says given words."""
         turn_id, speech = secrets.token_hex(8), (event.text, event.kind)
@@ -46,6 +67,11 @@ class Scribe:
         """Work that keeps a note for the agent and says nothing."""
         turn_id = secrets.token_hex(8)
         return Work("note", turn_id, self._ref(turn_id), self._messages("context", text), self._clock.now())
+
+    def late(self, finished: ev.ToolFinished, output: str) -> Work:
+        """Work that notes what a tool brought after its turn was cut short."""
+        how = "has finished" if finished.status == "ok" else f"has ended ({finished.status})"
+        return self.note(f"The tool {finished.name}, still running when the caller cut in, {how}: {output}")
 
     def begin(self, work: Work) -> None:
         """Journal the user's words, beside the request and not before it. Merged words overwrite the first ones."""

@@ -1,41 +1,36 @@
 """One conversation with a caller: takes what the user does, runs one turn at a time, keeps what was said.
 
-LISTENING: waiting for the user. RESPONDING: a turn is live. CLOSED: over. `handle` decides at once and never waits;
+`handle` decides at once and never waits;
 what is to be told goes to the `Sink` in the same call, but for `TurnEnded`, which waits until the turn is stored.
 """
 
 import asyncio
 import logging
 from dataclasses import replace
-from enum import Enum, auto
-from typing import assert_never
+from typing import Literal, assert_never
 
 import msgspec
 
 from voice_agent import events as ev
 from voice_agent.answers import pass_on
 from voice_agent.conversation import Conversation
+from voice_agent.floor import Floor
+from voice_agent.interruptions import Interruptions
 from voice_agent.live_turn import LiveTurn, Sink, TurnTools
 from voice_agent.marks import Marks
+from voice_agent.messages import Usage
 from voice_agent.past_turns import PastTurns
-from voice_agent.run import TurnRun
 from voice_agent.scribe import Scribe
+from voice_agent.speculation.speculation import Plan
+from voice_agent.speculation.speculations import Speculations
 from voice_agent.store.base import Fenced
 from voice_agent.store.memory import Change
-from voice_agent.voice import Voice
+from voice_agent.turn_setup import TurnSetup
 from voice_agent.wiring import Wiring
 from voice_agent.work import Agenda, Work
 
 log = logging.getLogger(__name__)
 _CLOSING_S = 2.0
-
-
-class SessionState(Enum):
-    """Where a session stands."""
-
-    LISTENING = auto()
-    RESPONDING = auto()
-    CLOSED = auto()
 
 
 class Session:
@@ -45,25 +40,27 @@ class Session:
         self.id = session_id
         self.conversation = conversation
         self.wiring = wiring  # may be replaced by another of this agent: turns that begin later work with it
+        self.floor = Floor(wiring.agent, wiring.clock)
         self._scribe = Scribe(session_id, epoch, wiring.owner, conversation, wiring.clock)
         self._sink = sink
         self._agenda = Agenda()
         self._live: LiveTurn | None = None
         self._past = PastTurns()
-        self._marks = Marks(session_id, conversation, self._past, sink, wiring.clock)
+        marks = Marks(session_id, conversation, self._past, sink, wiring.clock)
+        self._cuts = Interruptions(marks, self._past, sink, self._agenda, self.floor, wiring.agent.voice)
+        self._guesses: Speculations | None = None
         self._left: str | None = None
         self._last_note = ""
-        self._voice = Voice(wiring.clock)
-        self._idle_at: float | None = None
         conversation.buffer = wiring.buffer(conversation.blocks)
         conversation.listeners.add(self._on_memory)
         conversation.calls += 1
 
     @property
-    def state(self) -> SessionState:
+    def state(self) -> Literal["listening", "responding", "closed"]:
+        """Where it stands: waiting for the user, with a turn that is live, over."""
         if self._left is not None:
-            return SessionState.CLOSED
-        return SessionState.RESPONDING if self._live else SessionState.LISTENING
+            return "closed"
+        return "responding" if self._live else "listening"
 
     # ---- what the user does ----
 
@@ -73,14 +70,14 @@ class Session:
             return
         match event:
             case ev.UserSpoke():
-                if event.final:
-                    self._on_words(event)
+                self._on_spoken(event)
             case ev.UserPressed(digits=digits):
                 self._on_words(ev.UserSpoke(f"[pressed {' '.join(digits)}]"))
             case ev.UserInterrupted():
-                self._on_interrupted(event)
+                self._cuts.interrupted(self._live, event)
             case ev.PlaybackMoved():
-                self._on_playback(event)
+                if (how := self._cuts.played(self._live, event)) is not None:
+                    self._leave(how)
             case ev.ToolReturned() | ev.ApprovalGiven():
                 pass_on(event, self._live, self._sink)
             case ev.ContextAdded(text=text):
@@ -89,18 +86,37 @@ class Session:
                     self._agenda.add(self._scribe.note(text))
             case ev.SayRequested():
                 if self._may_begin():
-                    self._agenda.add(self._scribe.say(event))
+                    self._cuts.forget_rest()
+                    self._agenda.add(self._known(self._scribe.say(event)))
             case ev.UserLeft():
                 self._leave(event.reason)
             case _:
                 assert_never(event)
 
-    def _on_words(self, event: ev.UserSpoke) -> None:
-        if event.turn_id is not None and self._past.repeats(event.turn_id, event.revision, self._sink.emit):
+    def attend(self, *, there: bool) -> None:
+        """Whether somebody is there to hear: nobody else is asked why they are silent."""
+        self.floor.attended = there
+        self._agenda.wake()
+
+    def _on_spoken(self, event: ev.UserSpoke) -> None:
+        turn_id = event.turn_id if event.final else None
+        if turn_id is not None and self._past.repeats(turn_id, event.revision, self._sink.emit):
             return
+        is_aside = self._cuts.is_aside(event.text, self.wiring.manner.min_words)
+        if event.final and is_aside:
+            self._agenda.add(self._scribe.note(f'While you spoke, the caller said: "{event.text}"'))
+        elif event.final:
+            self._on_words(event)
+        elif event.text and not is_aside:
+            self._cuts.spoke()
+            if self._guesses is not None:
+                self._guesses.interim(event)
+
+    def _on_words(self, event: ev.UserSpoke) -> None:
         if not self._may_begin(event.turn_id):
             return
-        self._stay()
+        self._cuts.spoke()
+        guess = self._guesses.final(event) if self._guesses is not None else None
         live, waiting = self._live, self._agenda.answer
         if waiting is not None and waiting.takes_words:
             self._agenda.answer = self._joined(waiting, event)
@@ -109,21 +125,25 @@ class Session:
             text = live.work.opening[-1].text
             live.work.inbox.put(ev.UserSpoke(text, turn_id=live.work.turn_id, revision=live.work.revision))
         else:
-            if live is not None:
-                self._cut_in(ev.UserInterrupted())
-            work = self._scribe.answer(event)
-            self._past.took(work.turn_id, event.revision, work.turn_id, work.ref.key)
+            self._cuts.talked_over(live)
+            if guess is not None:
+                event = msgspec.structs.replace(event, text=guess.text, turn_id=event.turn_id or guess.turn_id)
+            work = replace(self._known(self._scribe.answer(event)), ahead=guess)
             self._scribe.begin(work)
             self._agenda.add(work)
 
     def _joined(self, work: Work, event: ev.UserSpoke) -> Work:
         """The work with a further final text taken in; its journalled words follow."""
-        joined = work.with_words(event)
+        joined = self._known(work.with_words(event))
         if event.turn_id is not None:
             self._past.took(event.turn_id, event.revision, work.turn_id, work.ref.key)
-        self._past.took(work.turn_id, joined.revision, work.turn_id, work.ref.key)
         self._scribe.begin(joined)
         return joined
+
+    def _known(self, work: Work) -> Work:
+        """The work, of whose turn the client may speak from now on."""
+        self._past.took(work.turn_id, work.revision, work.turn_id, work.ref.key)
+        return work
 
     def _may_begin(self, turn_id: str | None = None) -> bool:
         full = self.conversation.journal.full
@@ -131,51 +151,20 @@ class Session:
             self._sink.emit(ev.Failed("store", "the store is away and no more can be held for it", True, turn_id))
         return not full
 
-    def _on_interrupted(self, event: ev.UserInterrupted) -> None:
-        turn_id = self._past.resolve(event.turn_id)
-        work = self._live.work if self._live else self._agenda.answer
-        if work is not None and turn_id in (None, work.turn_id):
-            self._cut_in(event)
-        elif self._marks.interrupted(turn_id, event.heard):
-            self._voice.stopped()
-            self._stay()
-
-    def _on_playback(self, event: ev.PlaybackMoved) -> None:
-        turn_id = self._past.resolve(event.turn_id)
-        if self._live is not None and turn_id == self._live.work.turn_id:
-            self._live.work.inbox.put(event)
-            return
-        ledger = self._marks.played(event, turn_id)
-        if ledger is not None and turn_id == self._voice.last_turn:
-            self._voice.played(ledger)
-            self._agenda.wake()
-            if event.done:
-                self._leave(self._voice.then)
-
-    def _cut_in(self, event: ev.UserInterrupted) -> None:
-        """The caller cuts into the live turn, or into the answer that is about to begin: no more words join it."""
-        if self._live is not None:
-            work = self._live.work = replace(self._live.work, cut=True)
-        elif self._agenda.answer is not None:
-            work = self._agenda.answer = replace(self._agenda.answer, cut=True)
-        else:
-            return
-        work.inbox.put(msgspec.structs.replace(event, unsent=self._sink.recall(work.turn_id)))
-
-    def _stay(self) -> None:
-        """Whoever still speaks is not hung up on."""
-        self._voice.last_turn = None
-        self._agenda.wake()
-
     def _leave(self, reason: str) -> None:
         self._left = reason
         self.conversation.calls -= 1
         self.conversation.listeners.discard(self._on_memory)
+        self._cuts.forget_rest()
+        if self._guesses is not None:
+            self._guesses.close()
         if self._live is not None:
             unsent = self._sink.recall(self._live.work.turn_id)
             self._live.work.inbox.put(ev.UserLeft(reason, unsent))
         for work in self._agenda.clear():
-            if work.opening:
+            if work.ahead is not None:
+                work.ahead.close()
+            if work.kind in ("answer", "note"):
                 self._scribe.keep(work)
         self._agenda.wake()
 
@@ -185,6 +174,9 @@ class Session:
         """Until the session is left; returns when the last tool that was let run on has finished, too."""
         async with asyncio.TaskGroup() as tasks:
             warming = tasks.create_task(self.wiring.warm())
+            if self.wiring.agent.voice.speculation:
+                has_taken, wiring = self._past.has_taken, self.wiring
+                self._guesses = Speculations(tasks, wiring.clock, has_taken, self._plan, wiring.report)
             while await self._has_work():
                 async with self.conversation.turns:
                     if (work := self._agenda.take()) is not None:
@@ -195,45 +187,56 @@ class Session:
     async def _has_work(self) -> bool:
         while self._agenda.empty and self._left is None:
             try:
-                async with asyncio.timeout(self._next_deadline()):
+                async with asyncio.timeout(self.floor.due_in()):
                     await self._agenda.changed()
             except TimeoutError:
-                self._on_deadline()
+                self._on_time()
         return self._left is None
 
-    def _next_deadline(self) -> float | None:
-        """Seconds until the goodbye has been heard or the caller has been silent for long, if either is awaited."""
-        now = self.wiring.clock.now()
-        idle_in = None if self._idle_at is None else max(0.0, self._idle_at - now)
-        return min((due for due in (self._voice.hang_up_in(), idle_in) if due is not None), default=None)
-
-    def _on_deadline(self) -> None:
-        if self._voice.hang_up_in() == 0.0:
-            self._leave(self._voice.then)
-        elif self._idle_at is not None and self.wiring.clock.now() >= self._idle_at:
-            self._idle_at = None
-            self.conversation.consolidate("idle")
+    def _on_time(self) -> None:
+        match self.floor.on_time():
+            case "hang up":
+                self._leave(self.floor.voice.then)
+            case "resume":
+                if (rest := self._cuts.take_rest()) is not None:
+                    self._agenda.add(self._known(self._scribe.resume(rest)))
+            case "remind":
+                self._agenda.add(self._known(self._scribe.remind(self.wiring.agent.voice.idle_reminder_s or 0.0)))
+            case "consolidate":
+                self.conversation.consolidate("idle")
 
     async def _perform(self, work: Work, tasks: asyncio.TaskGroup) -> None:
+        if self._guesses is not None:
+            self._guesses.drop()  # what was thought about is not what will be asked
         if work.kind == "note":
             self._scribe.keep(work)
             return
-        if work.kind == "answer":
+        if work.kind != "say":
             self.conversation.freeze()
-        setup = self.wiring.setup(work, self.conversation.history(), self.conversation.blocks)
-        live = self._live = LiveTurn(work, setup, self, self._sink)
-        await self._run_turn(live, self.wiring, tasks)
-
-    async def _run_turn(self, live: LiveTurn, wiring: Wiring, tasks: asyncio.TaskGroup) -> None:
-        shown = self.conversation.in_prompt
-        runner = TurnTools(lambda: wiring.runner(live.work, shown(live.turn.history.dropped)))
-        run = TurnRun(live.turn, wiring.model, runner, live.work.inbox, live, wiring.clock)
-        run.begin(tasks)
-        await run.ended()
+        if work.kind in ("remind", "resume"):
+            self._scribe.begin(work)
+        wiring, shown = self.wiring, self.conversation.in_prompt
+        resumable = wiring.agent.voice.resume_after_ms > 0
+        live = self._live = LiveTurn(work, self._setup(work), self, self._sink, resumable=resumable)
+        self.floor.began(live.turn.ledger)
+        tools = TurnTools(lambda: wiring.runner(live.work, shown(live.turn.history.dropped)))
+        await live.run(wiring.model, tools, wiring.clock, tasks)
         if self._live is live:
-            log.error("turn %s never ended", live.work.turn_id)
+            log.error("turn %s never ended", work.turn_id)
             self._live = None
             self._leave("internal")
+
+    def _setup(self, work: Work) -> TurnSetup:
+        setup = self.wiring.setup(work, self.conversation.history(), self.conversation.blocks)
+        return msgspec.structs.replace(setup, rate=self.floor.rate, free_at=self.floor.voice.until)
+
+    def _plan(self, spoke: ev.UserSpoke) -> Plan | None:
+        """With what an interim text is thought about; None: something else is to be done, or said, first."""
+        busy = self._live is not None or not self._agenda.empty or self.conversation.turns.locked()
+        if busy or self._left is not None or self.conversation.journal.full:
+            return None
+        work, wiring, in_prompt = self._scribe.answer(spoke), self.wiring, self.conversation.in_prompt
+        return Plan(self._setup(work), wiring.model, TurnTools(lambda: wiring.runner(work, in_prompt())))
 
     async def _say_goodbye(self) -> None:
         """Last words wait for what is unstored, but not for ever: the journal outlives the session."""
@@ -264,8 +267,8 @@ class Session:
 
     def on_late(self, finished: ev.ToolFinished, output: str) -> None:
         """What a tool brought after its turn was cut short goes to the model as a note."""
-        how = "has finished" if finished.status == "ok" else f"has ended ({finished.status})"
-        note = self._scribe.note(f"The tool {finished.name}, still running when the caller cut in, {how}: {output}")
+        note = self._scribe.late(finished, output)
+        self.floor.tool_ended()
         if self._left is None:
             self._sink.emit(finished)
             self._agenda.add(note)
@@ -275,25 +278,24 @@ class Session:
     def _on_ended(self, live: LiveTurn, event: ev.TurnEnded) -> None:
         self._live = None
         work, ended_at, cut = live.work, self.wiring.clock.now(), event.reason in ("interrupted", "cancelled")
-        self._voice.said(event, work.received_at)
-        if cut or live.turn.ledger.played:
-            self._voice.stopped()
-        guarded_until = self._voice.until if work.guard else 0.0
+        latency = event.latency.until(ended_at - work.received_at, "gateway")
+        wasted = self._guesses.take_wasted() if self._guesses is not None else Usage()
+        event = msgspec.structs.replace(event, latency=latency, wasted=wasted)
+        guarded_until = self.floor.voice.until if work.guard else 0.0
         self.conversation.append_turn(live.turn, work.ref, event.messages, cut=cut, guarded_until=guarded_until)
-        self._idle_at = ended_at + self.wiring.agent.sleeptime.idle_after_s
-        self._scribe.end(work, event, lambda fault: self._on_stored(live, event, ended_at, fault))
+        self.floor.turn_ended(live.outliving, answers=work.kind == "answer")
+        self._scribe.end(work, event, lambda fault: self._on_stored(live, event, fault))
         if event.leaves:
-            self._voice.leave_after(work.turn_id, event.leaves)
+            self.floor.voice.leave_after(work.turn_id, event.leaves)
 
-    def _on_stored(self, live: LiveTurn, event: ev.TurnEnded, ended_at: float, fault: Exception | None) -> None:
+    def _on_stored(self, live: LiveTurn, event: ev.TurnEnded, fault: Exception | None) -> None:
         if fault is not None:
             fenced = isinstance(fault, Fenced)
             why = "another process has taken this session over" if fenced else "the turn could not be stored"
             self._sink.emit(ev.Failed("store", why, turn_id=event.turn_id))
             self._leave("fenced" if fenced else "internal")
             return
-        took = round((self.wiring.clock.now() - ended_at) * 1000, 3)
-        heard, latency = live.turn.ledger.heard, event.latency.plus("store", took)
-        event = msgspec.structs.replace(event, heard=heard, latency=latency)
+        latency = event.latency.until(self.wiring.clock.now() - live.work.received_at, "store")
+        event = msgspec.structs.replace(event, heard=live.turn.ledger.heard, latency=latency)
         self._past.stored(event, live.work.ref.key)
         self._sink.emit(event)

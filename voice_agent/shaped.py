@@ -6,7 +6,7 @@ from voice_agent.calls import Call
 from voice_agent.events import Effect, SpeechKind, TurnEvent
 from voice_agent.heard import Ledger, Slot
 from voice_agent.messages import Message
-from voice_agent.speech.form import RAW, SpeechForm
+from voice_agent.speech.form import RAW
 from voice_agent.speech.shaper import Shaper
 from voice_agent.step import Step
 from voice_agent.suspension import Suspension
@@ -17,9 +17,9 @@ from voice_agent.turn_setup import TurnSetup
 class ShapedLedger(Ledger):
     """Offsets count what was said; `generated`, `heard` and the messages' heard texts are what was written for it."""
 
-    def __init__(self, form: SpeechForm) -> None:
-        super().__init__()
-        self._form = form
+    def __init__(self, setup: TurnSetup) -> None:
+        super().__init__(setup.rate, setup.free_at)
+        self._form = setup.form
         self._shapers: dict[Slot, Shaper] = {}
 
     def feed(self, slot: Slot, text: str) -> list[str]:
@@ -68,7 +68,7 @@ class ShapedAccount(Account):
     """The account of such a turn. Speech begins when its first piece is let go, not when that is written."""
 
     def __init__(self, setup: TurnSetup, done: tuple[Message, ...], suspended: Suspension | None = None) -> None:
-        self._shaped = ShapedLedger(setup.form)
+        self._shaped = ShapedLedger(setup)
         self._kinds: dict[Slot, SpeechKind] = {}
         super().__init__(setup, done, suspended, self._shaped)
 
@@ -76,17 +76,17 @@ class ShapedAccount(Account):
         super().reword(text)
         self._shaped.forget()
 
-    def say(self, text: str, kind: SpeechKind, now: float, call_id: str | None = None) -> list[TurnEvent | Effect]:
-        slot = Slot(self.steps, call_id)
+    def say(self, text: str, kind: SpeechKind, now: float, slot: Slot | None = None) -> list[TurnEvent | Effect]:
+        slot = slot or Slot(self.steps)
         self._kinds[slot] = kind
         pieces = self._shaped.feed(slot, text)
-        return [told for piece in pieces for told in super(ShapedAccount, self).say(piece, kind, now, call_id)]
+        return [told for piece in pieces for told in super(ShapedAccount, self).say(piece, kind, now, slot)]
 
     def let_go(self, now: float) -> list[TurnEvent | Effect]:
         return [
             told
             for slot, piece in self._shaped.flush()
-            for told in super(ShapedAccount, self).say(piece, self._kinds[slot], now, slot.call_id)
+            for told in super(ShapedAccount, self).say(piece, self._kinds[slot], now, slot)
         ]
 
     def utter(self, call: Call, said: str, step: Step, now: float) -> list[TurnEvent | Effect]:

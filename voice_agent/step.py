@@ -141,7 +141,7 @@ class Step:
     @property
     def _denied(self) -> bool:
         """Whether a call of the step before was denied."""
-        last = max((i for i, message in enumerate(self._before) if message.role == "assistant"), default=0)
+        last = max((i for i, message in enumerate(self._before) if message.is_reply), default=0)
         return any(message.denied for message in self._before[last:])
 
     @property
@@ -181,7 +181,7 @@ class Step:
         self, call: Call, turn_id: str, now: float
     ) -> list[ev.ApprovalNeeded | ev.ToolCalled | ev.ClientToolNeeded | ev.RunTool]:
         """Run a call that was admitted, or have a person decide first."""
-        return [call.ask(turn_id)] if self._rules.needs_approval(call.name) else [*call.start(turn_id, now)]
+        return [call.ask(turn_id, now)] if self._rules.needs_approval(call.name) else [*call.start(turn_id, now)]
 
     @property
     def due(self) -> float | None:

@@ -1,4 +1,6 @@
-"""Where a turn's milliseconds go: laps under fixed names that always add up to the whole."""
+"""Where a turn's time goes: laps under fixed names that always add up to the whole, to the microsecond."""
+
+from itertools import accumulate, pairwise
 
 from voice_agent.messages import Latency, Part
 
@@ -27,19 +29,17 @@ class Stopwatch:
     def first(self, name: str, now: float) -> None:
         """Remember when something happened for the first time (`speech`, `reply`)."""
         if name not in self.firsts:
-            self.firsts[name] = _ms(now - self._started)
+            self.firsts[name] = round((now - self._started) * 1000, 3)
 
     def read(self) -> Latency:
         """The parts so far; `gateway` is what was measured under that name."""
-        parts = tuple(Part(name, _ms(seconds)) for name, seconds in self._parts.items())
+        # Laid end to end, it is the borders between them that are rounded: the parts then add up exactly.
+        borders = [round(border * 1_000_000) for border in accumulate(self._parts.values(), initial=0.0)]
+        lasted = {name: (end - start) / 1000 for name, (start, end) in zip(self._parts, pairwise(borders), strict=True)}
         return Latency(
             first_speech=self.firsts.get("speech"),
             first_reply=self.firsts.get("reply"),
-            gateway=_ms(self._parts.get("gateway", 0.0)),
-            total=round(sum(part.ms for part in parts), 3),  # of the rounded parts, so that they add up
-            parts=parts,
+            gateway=lasted.get("gateway", 0.0),
+            total=borders[-1] / 1000,
+            parts=tuple(Part(name, ms) for name, ms in lasted.items()),
         )
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)

@@ -52,6 +52,8 @@ class Telemetry:
         )
         self._turns = counter("turns", "Turns by how they ended.", ("reason",))
         self._tokens = counter("tokens", "Tokens as reported by providers.", ("kind",))
+        self._speculations = counter("speculations", "Interim texts that were thought about.", ("outcome",))
+        self._wasted = counter("wasted_tokens", "Tokens, as reported, that no turn had a use for.", ("kind",))
         self._requests = counter("model_requests", "Requests sent to models, those that were lost included.", ("kind",))
         self._errors = counter("errors", "Errors told to clients.", ("code",))
         self._open_circuits = Gauge(
@@ -77,7 +79,7 @@ class Telemetry:
                 self._errors.labels(code).inc()
             case TurnEnded(reason=reason, usage=usage, latency=latency):
                 self._turns.labels(reason).inc()
-                self._count_tokens(usage)
+                self._count_tokens(usage, self._tokens)
                 self._count_requests(usage)
                 self._time_turn(latency)
             case _:
@@ -95,6 +97,11 @@ class Telemetry:
         """A model keeps failing, or is back."""
         self._open_circuits.labels(model).set(int(opens))
 
+    def speculation(self, outcome: str, wasted: Usage) -> None:
+        """An interim text was thought about (`adopted`, `discarded`, `failed`); so much of it was for nothing."""
+        self._speculations.labels(outcome).inc()
+        self._count_tokens(wasted, self._wasted)
+
     def barge_in_seconds(self, seconds: float) -> None:
         """An interruption was obeyed so many seconds after it was read: no speech follows it."""
         self._barge_in.observe(seconds)
@@ -103,7 +110,7 @@ class Telemetry:
         """Everything in the registry, as text (prometheus_client.CONTENT_TYPE_LATEST)."""
         return generate_latest(self._registry)
 
-    def _count_tokens(self, usage: Usage) -> None:
+    def _count_tokens(self, usage: Usage, tokens: Counter) -> None:
         kinds = {
             "input": usage.input_tokens,
             "output": usage.output_tokens,
@@ -113,7 +120,7 @@ class Telemetry:
         }
         for kind, count in kinds.items():
             if count is not None:
-                self._tokens.labels(kind).inc(count)
+                tokens.labels(kind).inc(count)
 
     def _count_requests(self, usage: Usage) -> None:
         """Every step has one first request; what is more was sent beside it or after it."""

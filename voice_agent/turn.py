@@ -15,6 +15,7 @@ from voice_agent.shaped import account_of
 from voice_agent.step import Standing, Step
 from voice_agent.turn_setup import TurnSetup
 from voice_agent.turn_states import ACCEPTS, CUT_SHORT, LEADS_TO, IllegalEventError, State, TurnInput
+from voice_agent.waiting import Waiting
 
 Output = ev.TurnEvent | ev.Effect
 
@@ -39,7 +40,7 @@ class Turn:
         self.ledger, self._watch = self._account.ledger, self._account.watch
         self._resumed = resumed
         self._step = resumed_step(resumed.suspension, setup) if resumed else self._next_step()
-        self._heard_from_model = setup.received_at
+        self._waiting = Waiting(setup, self.ledger, self._account.fillers)
 
     # ---- what the driver calls ----
 
@@ -48,7 +49,8 @@ class Turn:
         self._watch.lap("queue", now)
         if self._resumed is not None:
             return self._resume(self._resumed.answers, now)
-        out: list[Output] = [] if self._account.done else [ev.TurnStarted(self.setup.turn_id, self.revision)]
+        started = ev.TurnStarted(self.setup.turn_id, self.revision, self.setup.resumes)
+        out: list[Output] = [] if self._account.done else [started]
         if self.setup.words is None:
             return out + self._call_model(now)
         text, kind = self.setup.words
@@ -61,16 +63,16 @@ class Turn:
             return []
         if not isinstance(event, self._accepts):
             raise IllegalEventError(f"{type(event).__name__} in state {self.state.name}")
-        self._watch.lap("provider" if self.state is _THINKING else self._step.waits_for, now)
+        self._lap(now)
         match event:
             case ev.TextDelta(text=text):
                 return self._on_text(text, now)
             case ev.ToolCallDelta():
                 return self._on_call_delta(event, now)
             case Opaque() | ModelBusy():
-                self._heard_from_model = now
+                self._waiting.model_at = now
                 self._account.note(event, self._step)
-                return []
+                return self._account.let_go(now) if isinstance(event, Opaque) else []
             case ev.ModelFinished():
                 return self._on_finished(event, now)
             case ev.ModelFailed():
@@ -97,17 +99,16 @@ class Turn:
 
     def deadline(self) -> float | None:
         """When `on_deadline` must be called, if nothing comes before."""
-        stall = self._heard_from_model + self.setup.stall_s if self.state is _THINKING else None
-        client = None if self.setup.suspends else self._step.due
-        return min((due for due in (stall, client) if due is not None), default=None)
+        return self._waiting.deadline(self._step, thinking=self.state is _THINKING)
 
     def on_deadline(self, now: float) -> list[Output]:
-        """The client has not answered in time, or the model has been silent for too long."""
-        overdue = () if self.setup.suspends else self._step.overdue(now)
+        """The client has not answered in time, the model has been silent for too long, or the caller waits."""
+        self._lap(now)
+        overdue = self._waiting.overdue(self._step, now, thinking=self.state is _THINKING)
         out = [output for late in overdue for output in self.handle(late, now)]
-        if self.state is _THINKING and now >= self._heard_from_model + self.setup.stall_s:
-            silent = f"the model sent nothing for {self.setup.stall_s:g} s"
-            out += self.handle(ev.ModelFailed(silent, retryable=True), now)
+        if self.state is not _ENDED:
+            phrase = self._waiting.phrase(self._step, now, thinking=self.state is _THINKING)
+            out += self._account.fill(phrase, self._step, now)
         return out
 
     def abort(self, now: float) -> list[Output]:
@@ -125,14 +126,14 @@ class Turn:
     # ---- the model's reply ----
 
     def _on_text(self, text: str, now: float) -> list[Output]:
-        self._heard_from_model = now
+        self._waiting.model_at = now
         if not text:
             return []
         self._step.add_text(text)
         return self._account.say(text, "reply", now)
 
     def _on_call_delta(self, delta: ev.ToolCallDelta, now: float) -> list[Output]:
-        self._heard_from_model = now
+        self._waiting.model_at = now
         call = self._step.call_at(delta)
         if call is None:
             name = delta.name or ""
@@ -168,7 +169,8 @@ class Turn:
         if self._step.reminded:
             return self._end_invalid(f"no valid call: the model answered in words where it must call {owed}", now)
         reminder = f"[An answer in words does not count here. Call {owed}.]"
-        return [*self._account.let_go(now), *self._go_on(self._keep_step(now, reminder), now)]
+        said = self._account.let_go(now)
+        return [*said, self._keep_step(now, reminder), *self._call_model(now)]
 
     # ---- calls ----
 
@@ -190,7 +192,8 @@ class Turn:
         if fault is not None or call.arguments is None:
             return [call.finish(self.setup.turn_id, ev.ToolReturned(call.id, fault or "", "error"), now)]
         self._account.touched = True
-        return [*self._step.start(call, self.setup.turn_id, now)]
+        said = self._account.fill(self._waiting.instead_of_utterance(self._step, call, now), self._step, now)
+        return [*said, *self._step.start(call, self.setup.turn_id, now)]
 
     def _on_answer(self, event: ev.ToolReturned | ev.ApprovalGiven, now: float) -> list[Output]:
         call = self._step.find(event.call_id)
@@ -219,19 +222,14 @@ class Turn:
 
     def _finish_step(self, now: float) -> list[Output]:
         step, last = self._step, self._account.in_last_step
-        messages = self._keep_step(now)
-        saved = ev.SaveStep(self._account.steps - 1, messages)
+        saved = self._keep_step(now)
         if step.exits:
             return [saved, *self._end("tool_rule", now, leaves=step.leaves)]
         if step.broken_rule:
             return [saved, *self._end_invalid(step.broken_rule, now)]
         if last:
             return [saved, *self._end("max_steps", now)]
-        return self._go_on(messages, now)
-
-    def _go_on(self, messages: tuple[Message, ...], now: float) -> list[Output]:
-        """Ask the model for the step after the one that left `messages`."""
-        return [ev.SaveStep(self._account.steps - 1, messages), *self._call_model(now)]
+        return [saved, *self._call_model(now)]
 
     # ---- the user ----
 
@@ -253,7 +251,7 @@ class Turn:
             self._account.usage += Usage(steps=1)  # the model was asked, and nobody knows what it took
         cut = why in ("interrupted", "cancelled")
         out: list[Output] = [*cancelled, *([] if cut else self._account.let_go(now))]
-        if cut or not self._step.empty:
+        if cut or self._account.has_filled or not self._step.empty:
             self._keep_step(now)
         if notice:
             self._step.add_text(notice)
@@ -269,7 +267,8 @@ class Turn:
 
     @property
     def _notice(self) -> str:
-        return "" if self.ledger.generated else self.setup.failure_notice
+        """Of an end that leaves the caller without an answer."""
+        return "" if self._step.has_text else self.setup.failure_notice
 
     def settled(self, *, interrupted: bool) -> tuple[Message, ...]:
         """The turn's messages as they enter the history, with what was heard by the marks so far."""
@@ -286,14 +285,17 @@ class Turn:
         if dead_end := self._step.dead_end:
             return self._end_invalid(dead_end, now)
         self._enter(State.THINKING)
-        self._heard_from_model = now
+        self._waiting.ask(now)
         choice: ToolChoice = "none" if self._account.in_last_step else self._step.tool_choice
         return [ev.CallModel(self.setup.prompt.request(self.history.shown, self._account.messages, choice))]
+
+    def _lap(self, now: float) -> None:
+        self._watch.lap("provider" if self.state is _THINKING else self._step.waits_for, now)
 
     def _next_step(self) -> Step:
         return Step(self.setup.rules, self._account.done)
 
-    def _keep_step(self, now: float, reminder: str | None = None) -> tuple[Message, ...]:
+    def _keep_step(self, now: float, reminder: str | None = None) -> ev.SaveStep:
         messages = self._account.keep(self._step, now, reminder)
         self._step = self._next_step()
-        return messages
+        return ev.SaveStep(self._account.steps - 1, messages)

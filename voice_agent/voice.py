@@ -1,8 +1,10 @@
-"""Until when the agent's voice will be heard, at speaking rate and by what the client reports; and when to hang up."""
+"""Until when the agent's voice will be heard, by what the ledgers of its turns know; and when to hang up."""
 
-from voice_agent import events as ev
+from collections import deque
+
 from voice_agent.clock import Clock
-from voice_agent.heard import SPEAKING_RATE, Ledger
+from voice_agent.events import Leaving
+from voice_agent.heard import Ledger
 
 _GOODBYE_MARGIN_S = 1.0
 
@@ -15,27 +17,23 @@ class Voice:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.until = 0.0
+        self._ledgers: deque[Ledger] = deque(maxlen=2)  # a turn may be silent while the one before it is still heard
         self.last_turn: str | None = None
         self.then = "agent"
 
-    def said(self, event: ev.TurnEnded, received_at: float) -> None:
-        """A turn has been made; its speech follows what was said before it."""
-        if event.latency.first_speech is not None:
-            began = received_at + event.latency.first_speech / 1000
-            self.until = max(self.until, began) + len(event.generated) / SPEAKING_RATE
+    def says(self, ledger: Ledger) -> None:
+        """A turn speaks, or is about to; from now on what is told to its ledger is known here."""
+        self._ledgers.append(ledger)
 
-    def leave_after(self, turn_id: str, how: ev.Leaving) -> None:
+    @property
+    def until(self) -> float:
+        """When all that was handed out will have been said: in the past, if nobody speaks; 0 before the first turn."""
+        now = self._clock.now()
+        return max((ledger.silent_at(now) for ledger in self._ledgers), default=0.0)
+
+    def leave_after(self, turn_id: str, how: Leaving) -> None:
         """The call is to end once this turn was heard."""
         self.last_turn, self.then = turn_id, "agent" if how == "hang_up" else how
-
-    def stopped(self) -> None:
-        """Nothing more is heard: the caller cut in, or has heard all."""
-        self.until = self._clock.now()
-
-    def played(self, ledger: Ledger) -> None:
-        """The client has said how far the last turn was heard."""
-        self.until = self._clock.now() + (len(ledger.generated) - len(ledger.heard)) / SPEAKING_RATE
 
     def hang_up_in(self) -> float | None:
         """Seconds until everything said, before and after the decision to hang up, has been heard; None: stay."""

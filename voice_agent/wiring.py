@@ -9,14 +9,15 @@ from msgspec.structs import replace
 
 from voice_agent.agent import Agent, ToolSpec
 from voice_agent.clock import Clock
+from voice_agent.fillers import fillers_of
 from voice_agent.llm.base import Model
+from voice_agent.manner import PLAIN, Manner
 from voice_agent.memory.blocks import current_blocks
 from voice_agent.memory.history import Buffer, bounds
-from voice_agent.messages import Message
+from voice_agent.messages import Message, Usage
 from voice_agent.overflow import tokens_in
 from voice_agent.prompt import Prompt, build_prompt
 from voice_agent.rules.book import Rulebook
-from voice_agent.speech.form import RAW, SpeechForm
 from voice_agent.store.base import BlockValue, Owner
 from voice_agent.tools.base import ToolRunner
 from voice_agent.turn_setup import TurnSetup
@@ -61,7 +62,7 @@ class Wiring:
 
     `warm` has ready what the first turn will need: a connection to the provider, what search is made from. It is silent
     about its failures. `context_window`: tokens that the model takes, if that is known.
-    `form`: how the agent's speech is said.
+    `manner`: how the call is talked. `report` is told what thinking ahead came to, and what of it was for nothing.
     """
 
     agent: Agent
@@ -74,7 +75,8 @@ class Wiring:
     owner: Owner
     warm: Callable[[], Coroutine[Any, Any, None]]
     context_window: int | None = None
-    form: SpeechForm = RAW
+    manner: Manner = PLAIN
+    report: Callable[[str, Usage], None] = lambda _outcome, _wasted: None
 
     def buffer(self, values: tuple[BlockValue, ...]) -> Buffer:
         """How much of a conversation is in the prompts, with these blocks beside it; an eighth is left for replies."""
@@ -96,13 +98,15 @@ class Wiring:
             opening=work.opening,
             tools=self.tools,
             rules=self.rules,
-            call_prefix=secrets.token_hex(5),
+            call_prefix=work.ahead.call_prefix if work.ahead and work.ahead.call_prefix else secrets.token_hex(5),
             received_at=work.received_at,
             wall_offset=self.clock.wall() - self.clock.now(),
             revision=work.revision,
+            resumes=work.resumes,
             max_steps=self.agent.max_steps,
             stall_s=self.agent.voice.stall_timeout_ms / 1000,
             failure_notice=self.agent.voice.failure_notice,
             words=work.speech,
-            form=self.form,
+            form=self.manner.form,
+            fillers=fillers_of(self.agent.voice, self.manner.language),
         )

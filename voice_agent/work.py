@@ -3,14 +3,37 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
 from voice_agent import events as ev
+from voice_agent.llm.base import Model
 from voice_agent.messages import Message
 from voice_agent.run import Inbox
 from voice_agent.store.base import TurnRef
+from voice_agent.tools.base import ToolRunner
+
+
+class HeadStart(Protocol):
+    """What was done of a work before it began."""
+
+    @property
+    def call_prefix(self) -> str | None:
+        """What the ids of its calls are to begin with; None: whatever sets them apart."""
+        ...
+
+    def model(self, model: Model) -> Model:
+        """The model, which is not asked for what is there already."""
+        ...
+
+    def tools(self, runner: ToolRunner) -> ToolRunner:
+        """The runner, which does not run what was run already."""
+        ...
+
+    def close(self) -> None:
+        """The work is over, or will never begin."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +43,10 @@ class Work:
     `inbox` takes events for its turn from the first moment, begun or not; `cut` says that one of them ends it, so that
     no more words may join. `texts` are the (id, words) that an answer is to: more words add to them, a later revision
     of one replaces it. `speech` are the words to say, which ignore interruptions if they are to be `guard`ed.
+    `resumes`: the turn that it goes on with. `ahead`: what was done of it before.
     """
 
-    kind: Literal["answer", "say", "note"]
+    kind: Literal["answer", "say", "note", "remind", "resume"]
     turn_id: str
     ref: TurnRef
     opening: tuple[Message, ...]
@@ -32,6 +56,8 @@ class Work:
     speech: tuple[str, ev.SpeechKind] | None = None
     guard: bool = False
     cut: bool = False
+    resumes: str | None = None
+    ahead: HeadStart | None = None
     inbox: Inbox = field(default_factory=Inbox)
 
     @property

@@ -19,12 +19,13 @@ class Take:
     `due`: when it was to be asked. `free`: when its session could ask it, later than `due` if the turn before took too
     long, which is the gateway's doing. `sent`: when it was asked. `interrupt_after`: the piece of speech at which the
     caller interrupts, 0 for never; `late_pieces` came after that. `arrived` and `left`: the provider's stamps of the
-    request and of the first token. `store_ms`: how long the gateway says it waited for its store; `lost` and `hedges`:
+    request and of the first token. `heard_right`: whether the gateway agrees on what was heard, if the
+    caller has told it. `store_ms`: how long the gateway says it waited for its store; `lost` and `hedges`:
     how many requests it says it made beyond one for each step, and how many of all beside another.
     """
 
     __slots__ = (
-        "arrived", "due", "ended", "first_reply", "first_speech", "free", "hedges", "interrupt_after",
+        "arrived", "due", "ended", "first_reply", "first_speech", "free", "heard_right", "hedges", "interrupt_after",
         "interrupted", "late_pieces", "left", "lost", "pieces", "reason", "sent", "spoken", "store_ms",
     )  # fmt: skip
 
@@ -41,6 +42,7 @@ class Take:
         self.spoken: float | None = None
         self.ended: float | None = None
         self.reason = ""
+        self.heard_right: bool | None = None
         self.store_ms: float | None = None
         self.lost = 0
         self.hedges = 0

@@ -1,6 +1,7 @@
 """The callers of a run: sessions over `voice.v1` or Chat Completions, and the direct clients beside them."""
 
 import asyncio
+from collections.abc import Iterable
 
 import msgspec
 
@@ -22,6 +23,12 @@ CAPTURE_S = 0.1
 async def open_sessions(address: Address, prefix: str, count: int, words: str) -> list[NativeCaller]:
     """Sessions of users PREFIX0, PREFIX1 … Raises BenchError (in a group) if one is refused."""
     sessions = [NativeCaller(address, f"{prefix}{number}", words) for number in range(count)]
+    await open_all(sessions)
+    return sessions
+
+
+async def open_all(sessions: Iterable[NativeCaller]) -> None:
+    """Connect them, some at a time. Raises BenchError (in a group) if one is refused."""
     gate = asyncio.Semaphore(OPENED_AT_ONCE)
 
     async def enter(session: NativeCaller) -> None:
@@ -31,7 +38,6 @@ async def open_sessions(address: Address, prefix: str, count: int, words: str) -
     async with asyncio.TaskGroup() as entering:
         for session in sessions:
             entering.create_task(enter(session))
-    return sessions
 
 
 def chat_callers(plan: Plan, address: Address, prefix: str, http: Http, tasks: asyncio.TaskGroup) -> list[ChatCaller]:

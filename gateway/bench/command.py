@@ -12,9 +12,9 @@ import typer
 from voice_agent.config import ConfigError
 
 if TYPE_CHECKING:
+    from gateway.bench.outcomes import Outcome, ScenarioName
     from gateway.bench.plan import Plan
     from gateway.bench.report import Notes
-    from gateway.bench.scenarios import Outcome
 
 URL_WORDS = "Say one short sentence about the sea."
 Url = Annotated[str | None, typer.Option(help="The gateway to load.", show_default=False)]
@@ -24,7 +24,7 @@ FirstToken = Annotated[
     float | None, typer.Option(help="--self: delay of the provider's first token.", show_default="100")
 ]
 Scenario = Annotated[
-    Literal["stalls"] | None,
+    Literal["stalls", "speculation", "bargein"] | None,
     typer.Option(help="Start the product, and play this with its provider.", show_default=False),
 ]
 Say = Annotated[str | None, typer.Option(help="--url: what the callers say.", show_default=URL_WORDS)]
@@ -158,7 +158,7 @@ def _run(plan: "Plan", key: str | None) -> "Notes":
     return notes
 
 
-def _play(scenario: Literal["stalls"], plan: "Plan") -> "Outcome":
+def _play(scenario: "ScenarioName", plan: "Plan") -> "Outcome":
     from gateway.bench.report import Notes
     from gateway.bench.scenarios import play_scenario
 

@@ -188,8 +188,9 @@ async def _serve(starter: _Starter, data: Path, provider: str, http: Http) -> st
 
 async def _make_agent(http: Http, url: str, keeps_history: bool) -> None:
     agent: dict[str, Any] = {"id": OWN_AGENT, "name": "Bench", "system": _SYSTEM, "tools": _TOOLS}
+    agent["voice"] = {"fillers": [], "idle_reminder_s": None}  # what is measured are the model's words
     if keeps_history:  # a history of a given length is one from which nothing is taken away
-        agent["buffer"] = {"max": 1000, "min": 999}
+        agent |= {"buffer": {"max": 1000, "min": 999}, "sleeptime": {"idle_after_s": 86_400}}
     async with Pool(http, Endpoint("gateway", url)).post("/v1/agents", msgspec.json.encode(agent)) as made:
         await made.read()
         if made.status != 201:

@@ -11,23 +11,29 @@ from gateway.bench.where import Address
 from voice_agent.clock import SystemClock
 
 
-class _Event(msgspec.Struct):
+class Event(msgspec.Struct):
     """What the benchmark looks at in an event of the gateway's."""
 
     type: str
     text: str = ""
     kind: str = ""
+    heard: str | None = None
     reason: str | None = None
     latency: dict[str, Any] | None = None
     usage: dict[str, Any] | None = None
     code: str = ""
 
 
-_decode = msgspec.json.Decoder(_Event).decode
+_decode = msgspec.json.Decoder(Event).decode
 
 
 class NativeCaller:
-    """One session. It says `words`; `board` is where it notes."""
+    """One session. It says `words`; `board` is where it notes.
+
+    `lead_s`: how long before a turn is due it begins with it.
+    """
+
+    lead_s = 0.0
 
     def __init__(self, address: Address, user: str, words: str) -> None:
         self._line = Line(address.session(user), address.key, self._heard, self._lost)
@@ -44,6 +50,8 @@ class NativeCaller:
 
     def ask(self, take: Take) -> None:
         """See `Caller.ask`."""
+        take.due += self.lead_s
+        take.free = take.due
         self._waiting.append(take)
         if self._live is None:
             self._next()
@@ -58,9 +66,14 @@ class NativeCaller:
             return
         self._live = take = self._waiting.popleft()
         self._turns += 1
-        asked = {"type": "user.text", "text": self.words, "turn_id": f"t{self._turns}"}
+        self._begin(take, f"t{self._turns}")
+
+    def _begin(self, take: Take, turn_id: str) -> None:
         take.sent = self._now()
-        self._line.send(msgspec.json.encode(asked))
+        self._send(type="user.text", text=self.words, turn_id=turn_id)
+
+    def _send(self, **frame: Any) -> None:
+        self._line.send(msgspec.json.encode(frame))
 
     def _heard(self, frame: bytes) -> None:
         at = self._now()
@@ -73,9 +86,9 @@ class NativeCaller:
         match event.type:
             case "speech.delta" if take is not None:
                 self.board.token_added.extend(take.heard(event.text, event.kind, at))
+                self._spoken_to(take, event.text)
                 if take.pieces == take.interrupt_after:
-                    self._line.send(b'{"type":"user.interrupt"}')
-                    take.interrupted = self._now()
+                    self._cut_in(take)
             case "turn.spoken" if take is not None:
                 take.spoken = at
             case "turn.ended" if take is not None:
@@ -87,7 +100,14 @@ class NativeCaller:
             case _:
                 pass
 
-    def _ended(self, take: Take, event: _Event, at: float) -> None:
+    def _spoken_to(self, take: Take, text: str) -> None:
+        """Speech has come: for callers who look at it."""
+
+    def _cut_in(self, take: Take) -> None:
+        self._send(type="user.interrupt")
+        take.interrupted = self._now()
+
+    def _ended(self, take: Take, event: Event, at: float) -> None:
         take.ended = at
         take.reason = event.reason or ""
         if event.latency is not None:
@@ -98,7 +118,7 @@ class NativeCaller:
             take.lost = max(0, event.usage.get("attempts", 0) - event.usage.get("steps", 0))
         self._live = None
         if self._waiting:
-            self._waiting[0].free = at
+            self._waiting[0].free = at + self.lead_s
         self.board.finish()
         self._next()
 

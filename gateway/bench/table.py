@@ -1,14 +1,16 @@
 """The report as a person reads it in a terminal."""
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gateway.bench.figures import Spread
+from gateway.bench.outcomes import BargeIns, Guessed, Outcome, Speculation, Stalls
 from gateway.bench.report import Report
-from gateway.bench.scenarios import SCENARIOS, Outcome
+from gateway.bench.scenarios import SCENARIOS
 
 Row = tuple[str, Spread | None]
 
@@ -20,22 +22,58 @@ def show(made: Report, console: Console) -> None:
 
 def show_outcome(made: Outcome, console: Console) -> None:
     """Print what came of a scenario."""
-    _print(console, f"{made.scenario}: {made.tells}", iter([("first speech", made.first_speech_ms)]), _promises(made))
+    _print(console, f"{made.scenario}: {SCENARIOS[made.scenario].tells}", _outcome_rows(made), _outcome_lines(made))
 
 
-def _promises(made: Outcome) -> Iterator[tuple[str, str]]:
-    scenario, turns = SCENARIOS[made.scenario], made.turns
-    beside = f"{made.hedges} of them sent beside a late one"
-    yield "promised", f"p99 at most {scenario.most_p99_ms:g} ms, {scenario.most_extra_percent:g} % extra requests"
-    yield "extra requests", f"{made.extra_requests}, {made.extra_percent:g} % of {turns.planned} turns; {beside}"
+def _outcome_rows(made: Outcome) -> Iterator[Row]:
+    match made:
+        case Stalls():
+            yield "first speech", made.first_speech_ms
+        case Speculation():
+            yield "first speech after the final words, guessed right", made.right.first_speech_ms
+            yield "  guessed wrong", made.wrong.first_speech_ms
+        case BargeIns():
+            yield "barge-in to turn.spoken", made.barge_in.ms
+        case _:
+            assert_never(made)
+
+
+def _outcome_lines(made: Outcome) -> Iterator[tuple[str, str]]:
+    turns = made.turns
+    yield "promised", made.promised
+    yield from _figures(made)
     yield "turns", f"{turns.ended} of {turns.planned} ended; lost {turns.lost}, failed {turns.failed}"
     if made.lateness_ms is not None:
         yield "load generator", f"late by {made.lateness_ms.p50:.2f} ms p50, {made.lateness_ms.p99:.2f} ms p99"
     yield "machine", ", ".join(f"{name} {value}" for name, value in made.machine.items())
 
 
+def _figures(made: Outcome) -> Iterator[tuple[str, str]]:
+    match made:
+        case Stalls():
+            beside = f"{made.hedges} of them sent beside a late one"
+            share = f"{made.extra_percent:g} % of {made.turns.planned} turns"
+            yield "extra requests", f"{made.extra_requests}, {share}; {beside}"
+        case Speculation():
+            yield "guessed right", _guess(made.right)
+            yield "guessed wrong", _guess(made.wrong)
+        case BargeIns():
+            seen = made.barge_in
+            after = f"at most {seen.speech_after} pieces of speech after an interrupt"
+            missed = f"{seen.missed} replies were over before"
+            yield "barge-in", f"{after}, in {seen.turns_with_speech_after} turns; {missed}"
+            yield "heard", f"exact in {made.heard_exact} of {made.interrupted} turns"
+        case _:
+            assert_never(made)
+
+
+def _guess(made: Guessed) -> str:
+    cost = f"{made.requests_per_turn:g} requests a turn ({made.requests}, {made.hedges} beside a late one)"
+    return f"answered ahead in {made.adopted} of {made.turns} turns; {cost}"
+
+
 def _print(console: Console, title: str, rows: Iterator[Row], lines: Iterator[tuple[str, str]]) -> None:
-    console.print(Text(title, style="bold"))
+    console.print(Text(title, style="bold"), soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("milliseconds")
     for name in ("p50", "p95", "p99", "of"):

@@ -1,130 +1,32 @@
 """The native protocol `voice.v1`: JSON text frames to user events, turn events to JSON text frames."""
 
 import re
-from typing import Annotated, Any, Literal, assert_never
+from typing import Any, assert_never
 
 import msgspec
 
+from gateway.dialects import native_frames as frames
 from gateway.dialects.base import FrameError
-from gateway.dialects.client_tools import MOST_TOOLS, ClientTools, client_tools
+from gateway.dialects.client_tools import ClientTools, client_tools
 from voice_agent import events as ev
+from voice_agent.agent_parts import LANGUAGE_PATTERN
+from voice_agent.messages import Usage
 
 SUBPROTOCOL = "voice.v1"
 
-_TurnId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-_Chars = Annotated[int, msgspec.Meta(ge=0)]
-_Ms = Annotated[float, msgspec.Meta(ge=0)]
-
-
-class _Frame(msgspec.Struct, tag_field="type"):
-    """Fields that are not known are passed over: later versions may add some."""
-
-
-class SessionConfigure(_Frame, tag="session.configure"):
-    """Options of the session."""
-
-    speech: Literal["raw", "spoken"] | msgspec.UnsetType = msgspec.UNSET
-    group: Literal["token", "sentence"] | msgspec.UnsetType = msgspec.UNSET
-    language: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
-    variables: dict[str, Any] | None = None
-    client_tools: Annotated[list[Any], msgspec.Meta(max_length=MOST_TOOLS)] | None = None
-
-
-class UserText(_Frame, tag="user.text"):
-    """What the recogniser heard."""
-
-    text: str
-    final: bool = True
-    turn_id: _TurnId | None = None
-    revision: Annotated[int, msgspec.Meta(ge=0)] = 0
-
-
-class HeardMark(msgspec.Struct, forbid_unknown_fields=True):
-    """How much was heard, in one of three measures."""
-
-    chars: _Chars | None = None
-    text: str | None = None
-    ms: _Ms | None = None
-
-
-class UserInterrupt(_Frame, tag="user.interrupt"):
-    """The caller spoke over the agent."""
-
-    heard: HeardMark | None = None
-    turn_id: _TurnId | None = None
-
-
-class UserDtmf(_Frame, tag="user.dtmf"):
-    """Keys pressed."""
-
-    digits: str
-
-
-class Playback(_Frame, tag="playback"):
-    """How far the caller has heard the turn."""
-
-    turn_id: _TurnId
-    chars: _Chars | None = None
-    ms: _Ms | None = None
-    done: bool = False
-
-
-class ToolResult(_Frame, tag="tool.result"):
-    """The answer to a `tool.request`."""
-
-    call_id: str
-    output: Any
-    is_error: bool = False
-
-
-class ToolApproval(_Frame, tag="tool.approval"):
-    """The answer to an `approval.request`."""
-
-    call_id: str
-    approved: bool
-    reason: str | None = None
-
-
-class ContextAdd(_Frame, tag="context.add"):
-    """Facts for the agent, without a reply."""
-
-    text: str
-
-
-class AgentSay(_Frame, tag="agent.say"):
-    """Words to speak and to remember."""
-
-    text: str
-    interruptible: bool = True
-
-
-class Ping(_Frame, tag="ping"):
-    """Answered by a `pong` with the same id."""
-
-    id: str | int | None = None
-
-
-class SessionEnd(_Frame, tag="session.end"):
-    """Hang up."""
-
-    reason: Annotated[str, msgspec.Meta(max_length=200)] | None = None
-
-
-_Any = (
-    SessionConfigure | UserText | UserInterrupt | UserDtmf | Playback | ToolResult | ToolApproval | ContextAdd
-    | AgentSay | Ping | SessionEnd
-)  # fmt: skip
-_decoder = msgspec.json.Decoder(_Any)
+_decoder = msgspec.json.Decoder(frames.ClientFrame)
 _encoder = msgspec.json.Encoder()
 
 
-class SpeechChoice(msgspec.Struct, frozen=True):
-    """How speech is to be said, from the next turn on: the fields of a SpeechForm that are to change."""
+class Options(msgspec.Struct, frozen=True):
+    """How the call is to be talked, from the next turn on: the fields of a Manner that are to change."""
 
-    changes: dict[str, bool]
+    changes: dict[str, Any]
 
 
-Decoded = ev.UserEvent | ClientTools | SpeechChoice | Ping
+Decoded = ev.UserEvent | ClientTools | Options | frames.Ping
+_END = ("turn_id", "reason", "heard", "generated", "usage", "latency")
+_NOTHING = Usage()
 _DIGITS = re.compile(r"[0-9*#A-D]{1,64}")
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]*)`$")
@@ -133,7 +35,7 @@ _MISSING = re.compile(r"Object missing required field `([^`]*)`$")
 def decode(frame: str, max_text_chars: int) -> list[Decoded]:
     """The user events of a frame, or what else it brings. Raises FrameError."""
     try:
-        parsed: _Any = _decoder.decode(frame)
+        parsed: frames.ClientFrame = _decoder.decode(frame)
     except msgspec.ValidationError as fault:
         raise _fault(str(fault)) from None
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as fault:
@@ -141,44 +43,44 @@ def decode(frame: str, max_text_chars: int) -> list[Decoded]:
     return _events(parsed, max_text_chars)
 
 
-def _events(frame: _Any, max_chars: int) -> list[Decoded]:
+def _events(frame: frames.ClientFrame, max_chars: int) -> list[Decoded]:
     match frame:
-        case UserText(text=text, final=final, turn_id=turn_id, revision=revision):
+        case frames.UserText(text=text, final=final, turn_id=turn_id, revision=revision):
             # A recogniser that has nothing yet says so with an empty interim text.
             return [ev.UserSpoke(_checked(text, max_chars, may_be_empty=not final), final, turn_id, revision)]
-        case UserInterrupt(heard=heard, turn_id=turn_id):
+        case frames.UserInterrupt(heard=heard, turn_id=turn_id):
             return [ev.UserInterrupted(_mark(heard, "heard"), turn_id)]
-        case UserDtmf(digits=digits):
+        case frames.UserDtmf(digits=digits):
             if not _DIGITS.fullmatch(digits):
                 raise FrameError("bad_field", "`digits` takes 1 to 64 of 0 to 9, *, #, A to D", "digits")
             return [ev.UserPressed(digits)]
-        case Playback(turn_id=turn_id, chars=chars, ms=ms, done=done):
+        case frames.Playback(turn_id=turn_id, chars=chars, ms=ms, done=done):
             if chars is None and ms is None:
                 if not done:
                     raise FrameError("bad_field", "playback needs `chars` or `ms`, or `done: true`", "chars")
                 return [ev.PlaybackMoved(turn_id, done=True)]
-            return [ev.PlaybackMoved(turn_id, _mark(HeardMark(chars=chars, ms=ms), "chars"), done)]
-        case ToolResult(call_id=call_id, output=output, is_error=is_error):
+            return [ev.PlaybackMoved(turn_id, _mark(frames.HeardMark(chars=chars, ms=ms), "chars"), done)]
+        case frames.ToolResult(call_id=call_id, output=output, is_error=is_error):
             text = output if isinstance(output, str) else _encoder.encode(output).decode()
             return [ev.ToolReturned(call_id, text, "error" if is_error else "ok")]
-        case ToolApproval(call_id=call_id, approved=approved, reason=reason):
+        case frames.ToolApproval(call_id=call_id, approved=approved, reason=reason):
             said = None if reason is None else _checked(reason, max_chars, "reason", may_be_empty=True)
             return [ev.ApprovalGiven(call_id, approved, said)]
-        case ContextAdd(text=text):
+        case frames.ContextAdd(text=text):
             return [ev.ContextAdded(_checked(text, max_chars))]
-        case AgentSay(text=text, interruptible=interruptible):
+        case frames.AgentSay(text=text, interruptible=interruptible):
             return [ev.SayRequested(_checked(text, max_chars), interruptible=interruptible)]
-        case SessionConfigure():
+        case frames.SessionConfigure():
             return _configured(frame, max_chars)
-        case SessionEnd(reason=reason):
+        case frames.SessionEnd(reason=reason):
             return [ev.UserLeft(reason or "client")]
-        case Ping():
+        case frames.Ping():
             return [frame]
         case _:
             assert_never(frame)
 
 
-def _configured(frame: SessionConfigure, max_chars: int) -> list[Decoded]:
+def _configured(frame: frames.SessionConfigure, max_chars: int) -> list[Decoded]:
     """Language and variables are facts about the call, told to the agent like any other."""
     facts = []
     if frame.language is not None:
@@ -187,13 +89,19 @@ def _configured(frame: SessionConfigure, max_chars: int) -> list[Decoded]:
         known = _encoder.encode(frame.variables).decode()
         facts.append(f"About this call: {_checked(known, max_chars, 'variables')}")
     tools = [] if frame.client_tools is None else [client_tools(frame.client_tools)]
-    changes = {}
+    changes: dict[str, Any] = {}
+    if frame.language is not None:
+        if not re.fullmatch(LANGUAGE_PATTERN, frame.language):
+            raise FrameError("bad_field", "`language` is a tag of BCP 47, as `en` or `pt-BR`", "language")
+        changes["language"] = frame.language
+    if frame.min_words_to_interrupt is not None:
+        changes["min_words"] = frame.min_words_to_interrupt
     if frame.speech is not msgspec.UNSET:
         changes["spoken"] = frame.speech == "spoken"
     if frame.group is not msgspec.UNSET:
         changes["sentences"] = frame.group == "sentence"
-    choice = [SpeechChoice(changes)] if changes else []
-    return [*tools, *choice, *([ev.ContextAdded(" ".join(facts))] if facts else [])]
+    options = [Options(changes)] if changes else []
+    return [*tools, *options, *([ev.ContextAdded(" ".join(facts))] if facts else [])]
 
 
 def _checked(text: str, max_chars: int, field: str = "text", *, may_be_empty: bool = False) -> str:
@@ -204,7 +112,7 @@ def _checked(text: str, max_chars: int, field: str = "text", *, may_be_empty: bo
     return text
 
 
-def _mark(heard: HeardMark | None, field: str) -> ev.Mark | None:
+def _mark(heard: frames.HeardMark | None, field: str) -> ev.Mark | None:
     if heard is None:
         return None
     given = [name for name in ("chars", "text", "ms") if getattr(heard, name) is not None]
@@ -239,7 +147,7 @@ def ready(fields: dict[str, Any]) -> str:
     return _text({"type": "session.ready", **fields})
 
 
-def pong(ping: Ping) -> str:
+def pong(ping: frames.Ping) -> str:
     """The answer to a ping: no `seq`."""
     return _text({"type": "pong", "id": ping.id})
 
@@ -262,6 +170,7 @@ def encode(event: ev.TurnEvent, seq: int) -> str:
             fields: dict[str, Any] = {"type": "speech.flush", "seq": seq, "turn_id": turn_id, "kind": kind}
         case ev.TurnStarted(turn_id=turn_id, revision=revision):
             fields = {"type": "turn.started", "seq": seq, "turn_id": turn_id, "revision": revision}
+            fields |= {} if event.resumes is None else {"resumes": event.resumes}
         case ev.ToolCalled():
             fields = {"type": "tool.started", "seq": seq} | msgspec.structs.asdict(event)
         case ev.ApprovalNeeded():
@@ -273,9 +182,8 @@ def encode(event: ev.TurnEvent, seq: int) -> str:
         case ev.TurnSpoken(turn_id=turn_id):
             fields = {"type": "turn.spoken", "seq": seq, "turn_id": turn_id}
         case ev.TurnEnded():
-            fields = {"type": "turn.ended", "seq": seq} | {
-                name: getattr(event, name) for name in ("turn_id", "reason", "heard", "generated", "usage", "latency")
-            }
+            names = _END if event.wasted == _NOTHING else (*_END, "wasted")
+            fields = {"type": "turn.ended", "seq": seq} | {name: getattr(event, name) for name in names}
         case ev.TurnHeard(turn_id=turn_id, heard=heard):
             fields = {"type": "turn.heard", "seq": seq, "turn_id": turn_id, "heard": heard}
         case ev.Failed():

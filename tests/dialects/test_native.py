@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.dialects import native
 from gateway.dialects.base import FrameError
+from gateway.dialects.native_frames import Ping
 from tests.dialects.transcripts import Transcript
 from tests.gateways import gateway
 from voice_agent import events as ev
@@ -159,7 +160,7 @@ def check_decodes_or_says_why(frame: str) -> None:
         assert fault.code in ("bad_frame", "unknown_type", "bad_field", "unknown_id")  # noqa: PT017
         assert fault.message  # noqa: PT017
     else:
-        assert all(isinstance(event, ev.UserEvent | native.SpeechChoice | native.Ping) for event in taken)
+        assert all(isinstance(event, ev.UserEvent | native.Options | Ping) for event in taken)
 
 
 @given(st.text())

@@ -31,10 +31,14 @@ def turn(number: int, kind: str) -> tuple[Message, ...]:
         ToolCall(f"call_{number}", "say it!", "{}"),
     )
     results = tuple(Message("tool", "done", float(number), tool_call_id=call.id) for call in calls)
-    return (asked, msgspec.structs.replace(answer, text="", tool_calls=calls), *results, answer)
+    called = msgspec.structs.replace(answer, text="", tool_calls=calls)
+    filler = Message("assistant", "Hm.", float(number), heard="Hm", filler=kind == "waited")
+    if kind == "waited":
+        return (asked, filler, called, *results, filler, filler, answer)
+    return (asked, called, *results, filler if kind == "cut waiting" else answer)
 
 
-KINDS = st.sampled_from(["plain", "cut", "note", "greeting", "calls"])
+KINDS = st.sampled_from(["plain", "cut", "note", "greeting", "calls", "waited", "cut waiting"])
 
 
 @given(

@@ -3,7 +3,8 @@
 from textwrap import dedent
 from typing import Any
 
-from tests.scenarios.ruling import FIRST, SORRY, THEN_WRITE, under
+from tests.scenarios.faults import NOTICE
+from tests.scenarios.ruling import FIRST, THEN_WRITE, under
 from tests.scenarios.script import Scenario
 
 _TOOLS = ["answer", "look", "write", "hush", "ponder"]
@@ -27,12 +28,12 @@ _SCALE = {
 }
 
 
-def _fork(by: str, value: str, then: str, history: str, told: str = "", nature: Any = None, **rule: Any) -> Scenario:
+def _fork(by: str, value: str, then: str, history: str, told: str = "", **rule: Any) -> Scenario:
     """What follows after `answer` has returned the value (JSON)."""
     words = f'!call answer {{"value":{value}}} !then {then}'
     answered = f'agent:\ncall answer {{"value":{value}}}: One moment, please.\ntool: {value.strip(chr(34))}\n'
     whole = answered + dedent(history).strip()
-    return under(f"conditional {by}", words, whole, _FORK | rule, told=told, nature=nature, tools=_TOOLS)
+    return under(f"conditional {by}", words, whole, _FORK | rule, told=told, tools=_TOOLS)
 
 
 FORKING = (
@@ -132,23 +133,22 @@ FORKING = (
         "that demands a key for the output",
         '"red"',
         "!say So.",
-        "= invalid_tool_call (1)",
+        f"agent: {NOTICE}\n= invalid_tool_call (1)",
         told="the rules leave no tool to call after answer: conditional answer (its output is no key of the mapping)",
-        nature=SORRY,
         require_mapping=True,
     ),
     under(
         "a bad argument that a rule sets",
         '!call zoom {"to":1,"unit":"m"} !then !say So.',
-        """
+        f"""
         agent:
-        call zoom {"to":9,"unit":"m"}: One moment, please.
+        call zoom {{"to":9,"unit":"m"}}: One moment, please.
         tool failed: to: it is greater than the maximum of 5
+        agent: {NOTICE}
         = invalid_tool_call (1)
         """,
         {"type": "run_first", "tool": "zoom", "args": {"to": 9}},
         told="the rule run_first zoom sets arguments that do not fit: to: it is greater than the maximum of 5",
-        nature=SORRY,
         tools=[_SCALE],
     ),
     under(

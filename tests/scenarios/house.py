@@ -71,9 +71,13 @@ class House:
         return Outcome(await self.history(agent_id), _masked(told, api))
 
     async def create(self, agent_id: str, api: Api, fields: dict[str, Any]) -> None:
-        """Create an agent that speaks over a wire format, with the basic tools if `fields` names none."""
+        """Create an agent that speaks over a wire format, with the basic tools if `fields` names none.
+
+        It has fillers only where `fields` does: a slow machine is no part of a scenario.
+        """
         base = {"id": agent_id, "name": agent_id, "model": f"{api}/m", "tools": [tool.name for tool in BASIC]}
-        document = json.dumps(base | fields).replace(HOOKS, self.hooks)
+        voice = {"fillers": []} | fields.get("voice", {})
+        document = json.dumps(base | fields | {"voice": voice}).replace(HOOKS, self.hooks)
         await self.ask("POST", "/v1/agents", json.loads(document))
 
     async def switch(self, agent_id: str, api: Api) -> None:

@@ -6,7 +6,6 @@ Those of `conditional`, `max_count` and rules that meet are in `forking`, of `re
 from textwrap import dedent
 from typing import Any
 
-from tests.scenarios.faults import NOTICE
 from tests.scenarios.script import Say, Scenario
 
 FIRST = {"type": "run_first", "tool": "look"}
@@ -18,17 +17,12 @@ _LOOK_FIRST = {"type": "required_before_exit", "tool": "look"}
 _WRITE_ENDS = {"type": "exit", "tool": "write"}
 
 
-# A turn that fails before a word was said ends with an apology, and without a socket nothing is said before tools.
-SORRY = {"HTTP": {"= invalid_tool_call (1)": f"agent: {NOTICE}\n= invalid_tool_call (1)"}}
-
-
 def under(
     name: str,
     words: str,
     history: str,
     *rules: dict[str, Any],
     told: str = "",
-    nature: dict[str, dict[str, str]] | None = None,
     **agent: Any,
 ) -> Scenario:
     """One turn under these rules; `history` is what follows the user's words, `told` an error."""
@@ -38,7 +32,6 @@ def under(
         f"user: {words}\n{dedent(history).strip()}",
         errors=(told,) if told else (),
         agent={"tool_rules": list(rules)} | agent,
-        nature=nature or {},
     )
 
 

@@ -154,8 +154,8 @@ def _goes_by(door: Door, step: Step) -> bool:
 
 
 def _unspoken(history: str) -> str:
-    """The history where nothing is said while tools run."""
-    return "\n".join(map(_bare, history.split("\n")))
+    """The history where nothing is said while tools run, or the model does."""
+    return "\n".join(_bare(line) for line in history.split("\n") if not line.startswith("filler: "))
 
 
 def _bare(line: str) -> str:

@@ -12,10 +12,12 @@ from tests.scenarios.ruling import RULING
 from tests.scenarios.script import Scenario
 from tests.scenarios.speech import SPEECH
 from tests.scenarios.thinking import THINKING
+from tests.scenarios.waiting import WAITING
 
 GROUPS: dict[str, tuple[Scenario, ...]] = {
     "Speech, heard and cut into": SPEECH,
     "Calls of tools": CALLING,
+    "Waiting, and what is said meanwhile": WAITING,
     "Every kind of tool": KINDS,
     "How tools are called; tools that misbehave": HANDLING,
     "Rules of order and of ends": RULING,

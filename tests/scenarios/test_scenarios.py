@@ -53,8 +53,6 @@ def test_what_differs_by_nature_is_one_reason_in_one_format() -> None:
         "hanging up before the client answers",
         "a stream cut in an argument",
         "a tool with effects while the model goes on",
-        "conditional that demands a key for the output",
-        "a bad argument that a rule sets",
     }
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
 

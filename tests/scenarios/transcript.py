@@ -5,6 +5,7 @@
     call NAME {arguments}: what is said while it runs [heard: ...]
     tool: a result            tool failed: that of a call which did not succeed
     note: what the model was told beside
+    filler: what was said while something was waited for [heard: ...]
     = how the turn ended (requests to the model)
 
 `agent thinks:` stands where reasoning came with the message.
@@ -37,6 +38,8 @@ def _lines(message: Message) -> list[str]:
         case "tool":
             return [f"tool{' failed' if message.failed else ''}: {message.text}"]
         case "assistant":
+            if message.filler:
+                return [f"filler: {message.text}" + _heard(message.text, message.heard)]
             thinks = " thinks" if any(part.kind in _REASONING for part in message.opaque) else ""
             cut = " [interrupted]" if message.interrupted else ""
             said = f"agent{thinks}: {message.text}".rstrip() + _heard(message.text, message.heard) + cut

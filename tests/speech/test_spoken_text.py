@@ -56,8 +56,12 @@ def spoken(text: str) -> str:
         ("www.example.org/, <https://a.b/>!", "example.org, a.b!"),
         ("**https://a.b**", "a.b"),
         ("What? How? http", "What? How? http"),
-        ("Great 😀 job 🎉", "Great job "),
-        ("👩‍👩‍👧 🇩🇪 1️⃣ ✅", "1 "),
+        ("[a](https://b.c/d_(e) \"f\")!", "a!"),
+        ("Great 😀 job 🎉", "Great job"),
+        ("Well 🎉! Yes😀No 👍🏽 (so 😀)", "Well! Yes No (so)"),
+        ("👩‍👩‍👧 🇩🇪 1️⃣ ✅", "1"),
+        ("two  blanks \nand so  ", "two blanks\nand so"),
+        ("# Title\r\n\r\n- one\r\n|a|b|\r\n|-|-|\r\n```\r\nx\r\n```\r\n", "Title.\none.\na, b.\nx\n"),
         ("क्‍ष می‌شود", "क्‍ष می‌شود"),
         (r"\*not\* \# a \\ mark", r"*not* # a \ mark"),
         ("a < b and c | d", "a < b and c | d"),
@@ -88,11 +92,17 @@ def test_a_word_waits_for_a_dozen_characters_at_most(text: str) -> None:
         assert len(form._text) <= MOST_HELD
 
 
-@pytest.mark.parametrize("ending", [".", "!", "?", ",", "。", "word", " ", ")", "é"])
+@pytest.mark.parametrize("ending", [".", "!", "?", ",", "。", "word", ")", "é"])
 def test_what_is_certain_is_not_kept_back(ending: str) -> None:
     """The end of a clause is said with the very piece that brings it."""
     form = SpokenText()
     assert form.feed("Sure" + ending) == "Sure" + ending
+
+
+def test_the_points_of_an_address_wait_for_what_follows() -> None:
+    """So the groups of sentences see whether it goes on."""
+    form = SpokenText()
+    assert [form.feed(text) for text in ("At https://a.", "com", "/b", ". ")] == ["At a", ".com", "/b", "."]
 
 
 @settings(deadline=None, max_examples=300)
@@ -142,7 +152,7 @@ def steps_for(text: str, size: int) -> int:
 
 
 @pytest.mark.parametrize(
-    "unit", ["word **b** ", "*", "`", "|", "#", "h", "https://a.b?c ", "[", "](", "\\", "😀", " ", "\n- "]
+    "unit", ["word **b** ", "*", "`", "|", "#", "h", "https://a.b?c ", "[", "](", "\\", "😀", " ", "\r", "\n- "]
 )
 def test_the_work_grows_with_the_text_and_no_faster(unit: str) -> None:
     """Ten times the text takes ten times the steps, whatever it is made of."""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from voice_agent.events import ModelEvent
+from voice_agent.events import ModelEvent, TextDelta
 from voice_agent.llm.capabilities import Capability
 from voice_agent.llm.transcript import Kept
 from voice_agent.messages import ModelRequest
@@ -72,3 +72,17 @@ class WireFormat(NamedTuple):
     decoder: Callable[[str, str, str | None], ReplyDecoder]
     droppable: tuple[str, ...]
     headers: Mapping[str, str] = {}
+
+
+def joined(events: list[ModelEvent]) -> list[ModelEvent]:
+    """Text that was read at once is one piece: a process that is late has less to do, and catches up."""
+    if len(events) < 2:
+        return events
+    out: list[ModelEvent] = []
+    for event in events:
+        last = out[-1] if out else None
+        if isinstance(event, TextDelta) and isinstance(last, TextDelta):
+            out[-1] = TextDelta(last.text + event.text)
+        else:
+            out.append(event)
+    return out

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from voice_agent.events import ModelEvent, TextDelta
+from voice_agent.events import ModelEvent
 from voice_agent.llm import anthropic_messages, chat_completions, faults, openai_responses
-from voice_agent.llm.base import Preview, WireFormat
+from voice_agent.llm.base import Preview, WireFormat, joined
 from voice_agent.llm.capabilities import Api, Capabilities, Capability, refused_field
 from voice_agent.llm.faults import ProviderError
 from voice_agent.llm.http1 import WireError
@@ -133,7 +133,7 @@ class ProviderModel:
         decoder = wire.decoder(self._name, endpoint.provider, endpoint.key)
 
         def take(chunk: bytes) -> bool:
-            for event in _joined(decoder.feed(chunk)):
+            for event in joined(decoder.feed(chunk)):
                 emit(event)
             return decoder.finished
 
@@ -143,17 +143,3 @@ class ProviderModel:
         if not decoder.finished:
             for event in decoder.eof():
                 emit(event)
-
-
-def _joined(events: list[ModelEvent]) -> list[ModelEvent]:
-    """Text that was read at once is one piece: a process that is late has less to do, and catches up."""
-    if len(events) < 2:
-        return events
-    joined: list[ModelEvent] = []
-    for event in events:
-        last = joined[-1] if joined else None
-        if isinstance(event, TextDelta) and isinstance(last, TextDelta):
-            joined[-1] = TextDelta(last.text + event.text)
-        else:
-            joined.append(event)
-    return joined

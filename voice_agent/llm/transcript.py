@@ -26,13 +26,18 @@ class Result(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One message that is no result: what it says (may be empty), its opaque parts to replay, its calls' results."""
+    """One message that is no result: what it says (may be empty), its opaque parts to replay, its calls' results.
+
+    `before`: the fillers that were heard before it. They are one message with it: not every server takes two of the
+    assistant's in a row.
+    """
 
     message: Message
     text: str
     opaque: tuple[Opaque, ...]
     results: tuple[Result, ...]
     is_live: bool
+    before: str = ""
 
 
 def lines(messages: tuple[Message, ...], maker: str, *, is_live: bool) -> Iterator[Line]:
@@ -46,12 +51,33 @@ def lines(messages: tuple[Message, ...], maker: str, *, is_live: bool) -> Iterat
     for message in messages:
         if message.role == "tool":
             waiting[message.tool_call_id].append(message)
+    fillers: list[Message] = []
     for message in messages:
         if message.role == "tool":
             continue
+        if message.filler:
+            fillers.append(message)
+            continue
+        if fillers and not message.is_reply:
+            yield _alone(fillers, is_live=is_live)
         results = tuple(_result(call, waiting[call.id]) for call in message.tool_calls)
         opaque = tuple(part for part in message.opaque if part.model == maker)
-        yield Line(message, provider_text(message), opaque, results, is_live)
+        before = _heard(fillers) if message.is_reply else ""
+        yield Line(message, provider_text(message, before), opaque, results, is_live, before)
+        fillers = []
+    if fillers:
+        yield _alone(fillers, is_live=is_live)
+
+
+def _alone(fillers: list[Message], *, is_live: bool) -> Line:
+    """Fillers that nothing was said after."""
+    before = _heard(fillers[:-1])
+    return Line(fillers[-1], provider_text(fillers[-1], before), (), (), is_live, before)
+
+
+def _heard(fillers: list[Message]) -> str:
+    texts = (filler.text if filler.heard is None else filler.heard for filler in fillers)
+    return " ".join(text for text in texts if text.strip())
 
 
 class Kept:

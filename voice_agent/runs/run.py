@@ -192,11 +192,12 @@ class Run:
     def _on_ended(self, event: ev.TurnEnded) -> None:
         """The log, or the place of turns that wait, has it before anybody is told."""
         event = self._judged(event)
-        ended_at = self._clock.now()
+        latency = event.latency.until(self._clock.now() - self._order.received_at, "gateway")
+        event = replace(event, latency=latency)
         journal, ref = self._conversation.journal, self._order.ref
 
         def then(fault: Exception | None) -> None:
-            self._on_stored(event, ended_at, fault)
+            self._on_stored(event, fault)
 
         if (suspension := event.suspension) is not None:
             self._filing.over = True
@@ -220,7 +221,7 @@ class Run:
         self.on_event(ev.Failed("provider", f"the reply does not fit response_format: {fault}", turn_id=event.turn_id))
         return replace(event, reason="invalid_llm_response")
 
-    def _on_stored(self, event: ev.TurnEnded, ended_at: float, fault: Exception | None) -> None:
+    def _on_stored(self, event: ev.TurnEnded, fault: Exception | None) -> None:
         if isinstance(fault, Fenced) and event.suspension is not None:
             self._over.set()
             self._filing.close("cancelled", "another turn of this user waits for its client", event.suspension)
@@ -231,8 +232,7 @@ class Run:
             self._account.keep(event.messages)
             self._account.closed("interrupted" if taken else "error", self._clock.wall(), why)
         else:
-            took = round((self._clock.now() - ended_at) * 1000, 3)
-            event = replace(event, latency=event.latency.plus("store", took))
+            event = replace(event, latency=event.latency.until(self._clock.now() - self._order.received_at, "store"))
             entry_id = self._conversation.entry_id(self._order.ref.key)
             self._account.ended(event, entry_id, round(self._clock.wall(), 3))
             self._filing.tell(event)

@@ -8,25 +8,26 @@ _SCHEMES = ("http://", "https://")
 _PREFIXES = (*_SCHEMES, "www.")
 _LINKED = (*_PREFIXES, "mailto:", "tel:", "/", "#", "./", "../", "<")
 _LONGEST = max(map(len, _LINKED))
-_TARGET = re.compile(r"[^)\n]+")
-_NAME = re.compile(r"[A-Za-z0-9\-._~%@+=&:,;!$'(]+")
+_TARGET = re.compile(r"[^()\r\n]+")
+_NAME = re.compile(r"[A-Za-z0-9\-_~%@+=&$'(]+")
 _INSIDE = re.compile(r"[A-Za-z0-9\-._~%@+=&]")
 _QUERY = re.compile(r"[A-Za-z0-9\-_~%@+=&/$'(#]+")
+_DOTS = re.compile(r"[.,;:!]{1,8}")
 _POINTS = re.compile(r"[.,;:!?]{1,8}")
 _MOST_POINTS = 8
 
 
 class Addresses(Lines):
-    """`_part`: within an address, which part of it; `_linking`: within the target of a link."""
+    """`_part`: within an address, which part of it; `_linking`: how many parentheses are open in a link's target."""
 
     def __init__(self) -> None:
         super().__init__()
         self._part = ""
-        self._linking = False
+        self._linking = 0
 
     def _begin_line(self) -> None:
         super()._begin_line()
-        self._part, self._linking = "", False
+        self._part, self._linking = "", 0
 
     def _begins_address(self) -> int | None:
         """A step where an address may begin; None: none does."""
@@ -50,6 +51,10 @@ class Addresses(Lines):
         name = _NAME.match(self._text, self._at)
         if name:
             return self._copy(name.end() - self._at)
+        dots = _DOTS.match(self._text, self._at)
+        if dots:
+            length = dots.end() - self._at
+            return 0 if self._awaited_after(length) else self._copy(length)
         char = self._peek(1)
         if char in "/?#":
             if self._lacks(2):
@@ -70,12 +75,16 @@ class Addresses(Lines):
         points = _POINTS.match(self._text, self._at)
         if points:
             length = points.end() - self._at
-            if length < _MOST_POINTS and self._lacks(length + 1):
+            if self._awaited_after(length):
                 return 0
             if length == _MOST_POINTS or _QUERY.match(self._peek(1, length)):
                 return self._close(length)
         self._part = ""
         return self._close(1) if self._peek(1) == ">" else None
+
+    def _awaited_after(self, points: int) -> bool:
+        """Whether what follows so many points is still to come: it tells if the address goes on."""
+        return points < _MOST_POINTS and self._lacks(points + 1)
 
     def _step_bracket(self) -> int:
         """The end of a link's words, if an address in parentheses follows; or just a bracket."""
@@ -84,7 +93,7 @@ class Addresses(Lines):
         there = self._peek(_LONGEST + 1, 1).lower()
         if there.startswith("("):
             if any(there[1:].startswith(start) for start in _LINKED):
-                self._linking = True
+                self._linking = 1
                 return self._close(2)
             if not self._final and any(start.startswith(there[1:]) for start in _LINKED):
                 return 0
@@ -94,5 +103,5 @@ class Addresses(Lines):
         target = _TARGET.match(self._text, self._at)
         if target:
             return self._close(target.end() - self._at)
-        self._linking = False
+        self._linking += 1 if self._peek(1) == "(" else -1
         return self._close(1)

@@ -1,14 +1,15 @@
 """Speech let go in pieces that end where a sentence does, the first of them where a clause does, as the text streams.
 
-A piece leaves with its own last character. Only where a number, an address or an abbreviation may go on does it wait
-for what follows: "3." may be "3.14". After any other word a full stop ends the piece, unless the text that brings it
-goes on without a space: "example.com" stays whole if it comes as "example" and ".com", as models write it.
+The first piece leaves with its own last character. Only where a number, an address or an abbreviation may go on does
+it wait for what follows: "3." may be "3.14". After any other word a full stop ends it, unless the text that brings it
+goes on without a space. The others have time, as the first is being said: each leaves with the character after it, and
+so they are the same however the text is cut: "example.com" is whole, and quotes go with what they close.
 """
 
 import re
 
-from voice_agent.speech.abbreviations import ALWAYS, OFTEN
-from voice_agent.speech.symbols import CLOSERS, OPENERS, PAUSES, STOPS, ideographic
+from voice_agent.speech.abbreviations import ALWAYS, OFTEN, ORDINAL
+from voice_agent.speech.symbols import CLOSERS, NUMERIC, OPENERS, PAUSES, STOPS, WORDS, ideographic
 
 _MARK = re.compile(f"[{re.escape(''.join(sorted(STOPS | PAUSES)))}]")
 _IN_WORDS = frozenset(".!?,:;")  # marks that words are also written with
@@ -17,14 +18,17 @@ _CLOSES = (CLOSERS | STOPS | PAUSES) - {"\n"}
 _QUOTES = "".join(sorted(CLOSERS | OPENERS))
 _ADDRESS = re.compile(r"://|@|/|_|^www\b|^(?:https?|mailto|tel)$", re.IGNORECASE)
 _INITIALS = re.compile(r"\w{1,3}(?:\.\w{1,3})+")
+_ABBREVIATED = ALWAYS | OFTEN
 _LONG = 120
 _LONGEST = 240
+_NEAR = 12  # so many characters after a mark are looked at
 
 
 class Sentences:
     """`feed` and `flush` return the pieces to be let go; together they are the text, character by character.
 
-    A piece of more than 120 characters ends with its next clause; none has more than 240, spaces or not.
+    A piece of more than 120 characters ends with its next clause, and one of 240 all the same: at a space, if there is
+    one.
     """
 
     def __init__(self) -> None:
@@ -48,7 +52,7 @@ class Sentences:
             self._at = end or self._at + 1
         else:
             self._at = len(self._text)
-        self._split(len(self._text), pieces)
+        self._split(self._at, pieces)
         self._text, self._at, self._begin = self._text[self._begin :], self._at - self._begin, 0
         return pieces
 
@@ -73,18 +77,24 @@ class Sentences:
 
     def _end_at(self, at: int) -> int | None:
         """Where the piece ends if the mark at `at` ends it; 0: it does not; None: that depends on what follows."""
-        mark, before = self._text[at], self._text[self._begin : at]
-        if mark in PAUSES and not (self._first or len(before) >= _LONG):
+        mark = self._text[at]
+        if mark in PAUSES and not (self._first or at - self._begin >= _LONG):
             return 0
-        if not any(map(str.isalnum, before)):
+        if not WORDS.search(self._text, self._begin, at):
             return 0
         if mark == "\n":
             return at + 1
         end = at + 1
-        while self._text[end : end + 1] in _CLOSES:
+        while end - at < _NEAR and self._text[end : end + 1] in _CLOSES:
             end += 1
+        if end == len(self._text) and not self._first and end - at < _NEAR:
+            return None
+        if mark in NUMERIC and self._text[at - 1].isdecimal():
+            after = self._text[at + 1 : at + 2]
+            return None if not after else 0 if after.isdecimal() else end
         if mark not in _IN_WORDS:
             return end
+        before = self._text[self._begin : at]
         word = before.split()[-1].strip(_QUOTES) if not before[-1].isspace() else ""
         return self._end_of_word(word, mark, at, end)
 
@@ -95,23 +105,23 @@ class Sentences:
             return 0
         doubtful = _ADDRESS.search(word) or word[-1:].isdecimal()
         if mark == ".":
-            doubtful = doubtful or "." in word or _is_initial(word) or word.lower() in ALWAYS | OFTEN
+            doubtful = doubtful or "." in word or _is_initial(word) or word.lower() in _ABBREVIATED
         if not doubtful:
             return end
         if end == len(self._text):
             return None
-        return self._end_of_doubt(word, end) if mark == "." else end
+        return self._end_of_doubt(word, at, end) if mark == "." else end
 
-    def _end_of_doubt(self, word: str, end: int) -> int | None:
+    def _end_of_doubt(self, word: str, at: int, end: int) -> int | None:
         """The same for a full stop after a word that may be written with one, before a space or a quote."""
-        bare = word.lower()
-        if bare in ALWAYS or _is_initial(word) or (word.isdecimal() and len(word) < 3):
-            return 0  # a number this short may be an ordinal
-        if bare not in OFTEN and not _INITIALS.fullmatch(word):
+        bare, short = word.lower(), word.isdecimal() and len(word) < 3
+        if bare in ALWAYS or _is_initial(word) or (short and ORDINAL.search(self._text[self._begin : at])):
+            return 0
+        if not (short or bare in OFTEN or _INITIALS.fullmatch(word)):
             return end
-        first = self._text[end : end + _LONG].lstrip().lstrip(_QUOTES)[:1]
+        first = self._text[end : end + _NEAR].lstrip().lstrip(_QUOTES)[:1]
         if not first:
-            return end if end + _LONG <= len(self._text) else None
+            return end if end + _NEAR <= len(self._text) else None
         return 0 if first.islower() or first.isdecimal() or first in PAUSES else end
 
 

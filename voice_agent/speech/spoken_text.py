@@ -10,11 +10,11 @@ import string
 from voice_agent.speech.addresses import Addresses
 from voice_agent.speech.symbols import JOINER, PICTURE, PICTURES
 
-_MARKS = rf"\n\t *_~`\[\]<\\{JOINER}{PICTURES}"
+_MARKS = rf"\r\n\t *_~`\[\]<\\{JOINER}{PICTURES}"
 _LETTER = rf"[^{_MARKS}hHwW]|(?<=[A-Za-z])[hHwW]"  # an address may begin with these
-_PLAIN = re.compile(rf"(?:{_LETTER}| )+")
+_PLAIN = re.compile(rf"(?:{_LETTER}| (?=[^ \r\n{PICTURES}]))+")
 _CELL = re.compile(rf"(?:(?!\|)(?:{_LETTER}))+")
-_CODE = re.compile(r"[^`\n]+")
+_CODE = re.compile(r"[^`\r\n]+")
 _AUTOLINKS = ("<http://", "<https://")
 _MOST_STARS = 4
 
@@ -24,10 +24,15 @@ class SpokenText(Addresses):
 
     def __init__(self) -> None:
         super().__init__()
-        self._gap = False  # a picture was left out: the space on its other side goes with it
+        self._gap = 0  # how much had been said when a picture was left out
 
     def _step(self) -> int:
         char = self._peek(1)
+        if char == "\r":
+            if self._lacks(2):
+                return 0
+            if self._peek(1, 1) == "\n":
+                return self._close(1)
         if char == "\n":
             return self._step_newline()
         if self._hidden:
@@ -55,10 +60,14 @@ class SpokenText(Addresses):
         return self._copy(1) if self._fence or char != "`" else self._step_tick()
 
     def _step_words(self, char: str) -> int:
-        if self._gap:
-            self._gap = False
-            if char == " " and (not self._last or self._last.isspace()):
+        if char == " ":
+            if self._lacks(2):
+                return 0
+            after = self._peek(1, 1)
+            if self._last in ("", " ", "\n") or after in " \r\n" or PICTURE.match(after):
                 return self._close(1)
+        elif self._gap == self.offsets.spoken and self._last.strip() and char.isalnum():
+            self._say(" ", 0)
         plain = (_CELL if self._table else _PLAIN).match(self._text, self._at)
         if plain:
             return self._copy(plain.end() - self._at)
@@ -83,7 +92,7 @@ class SpokenText(Addresses):
     def _step_other(self, char: str) -> int:
         pictures = PICTURE.match(self._text, self._at)
         if pictures or (char == JOINER and PICTURE.match(self._before)):
-            self._gap = True
+            self._gap = self.offsets.spoken
             return self._close(pictures.end() - self._at if pictures else 1)
         if char in "hHwW" and not self._before.isalnum():
             took = self._begins_address()

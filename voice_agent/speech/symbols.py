@@ -11,8 +11,14 @@ PICTURE = re.compile(f"[{PICTURES}]+")
 JOINER = "\u200d"
 """Joins emoji. Elsewhere it shapes letters (Devanagari, Arabic) and is text."""
 
+WORDS = re.compile(r"[^\W_]")
+"""A letter or digit of any script."""
+
 STOPS = frozenset(".!?…。！？．।॥؟۔։።፧။\n")
 PAUSES = frozenset(",;:—、，；：،؛፣")
+NUMERIC = frozenset("：，．")
+"""Full-width marks that numbers are also written with."""
+
 CLOSERS = frozenset("\"'”’»›)]}」』）】》〉］*_")
 OPENERS = frozenset("\"'“‘«‹([{「『（【《〈［*_")
 

@@ -277,6 +277,9 @@ _messages = st.lists(
         tool_calls=_calls,
         interrupted=st.booleans(),
         opaque=_parts,
+    )
+    | st.builds(
+        Message, role=st.just("assistant"), text=_texts, at=st.just(0.0), heard=st.none() | _texts, filler=st.just(True)
     ),
     max_size=8,
 ).map(tuple)

@@ -4,15 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.llm.race.chains import failing
 from voice_agent.llm.race.form import FAILURES, FIRST_CREDIT, MOST_CREDIT, OPEN_S, Form
-
-
-def failing(now: float = 0.0) -> Form:
-    """A model that has just failed once too often."""
-    form = Form()
-    for _ in range(FAILURES):
-        form.failed(now)
-    return form
 
 
 def test_a_circuit_opens_after_failures_in_a_row() -> None:
@@ -48,6 +41,27 @@ def test_a_circuit_tells_when_it_opens_and_closes() -> None:
     form.finished()
     form.finished()
     assert told == [True, False]
+
+
+def test_a_first_word_closes_the_circuit_until_the_next_failure() -> None:
+    """A caller who always cuts in leaves no model out; one that never gets to the end of a reply is left out again."""
+    form = failing()
+    form.spoke_after(0.3)
+    assert form.admits(0.0)
+    form.failed(1.0)
+    assert not form.admits(1.0)
+    form.spoke_after(0.3)
+    form.finished()
+    form.failed(2.0)
+    assert form.admits(2.0)
+
+
+def test_a_trial_that_nobody_waited_for_is_made_again() -> None:
+    """A request that was cancelled is neither a failure nor the last one for ever."""
+    form = failing()
+    form.asked(OPEN_S)
+    assert not form.admits(2 * OPEN_S - 0.1)
+    assert form.admits(2 * OPEN_S)
 
 
 def test_a_second_request_waits_for_half_the_deadline_until_enough_is_known() -> None:

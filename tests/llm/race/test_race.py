@@ -1,32 +1,13 @@
-"""What the race decides, rule by rule and for every order of events, with time as an argument."""
+"""What the race decides, rule by rule, with time as an argument."""
+
+import math
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from tests.llm.race.chains import BUSY, LIVE, LONG, PATIENT, RUN, WRONG, asks, failing, known
 from voice_agent.events import ModelFailed
-from voice_agent.llm.race.form import FAILURES, FIRST_CREDIT, Form
-from voice_agent.llm.race.race import MOST_HEDGES, MOST_RETRIES, Action, Ask, Drop, GiveUp, Policy, Race, Win
-
-LIVE = Policy(deadline_s=4.0, hedge_share=0.5)
-PATIENT = Policy(deadline_s=4.0)
-RUN = Policy()
-BUSY = ModelFailed("busy", retryable=True)
-WRONG = ModelFailed("wrong")
-FAILED = {"busy": BUSY, "wrong": WRONG, "later": ModelFailed("later", retryable=True, retry_after_s=1.0)}
-
-
-def known(seconds: float = 0.3) -> Form:
-    """A model that is known to be this quick."""
-    form = Form()
-    for _ in range(20):
-        form.spoke_after(seconds)
-    return form
-
-
-def asks(actions: list[Action]) -> list[tuple[int, str]]:
-    """Whom to ask, and as what."""
-    return [(action.model, action.kind) for action in actions if isinstance(action, Ask)]
+from voice_agent.llm.race.form import FAILURES, FIRST_CREDIT, OPEN_S, Form
+from voice_agent.llm.race.race import MOST_HEDGES, MOST_RETRIES, Ask, Drop, GiveUp, Policy, Race, Win
 
 
 def test_the_first_useful_token_wins_and_the_other_is_dropped() -> None:
@@ -86,6 +67,16 @@ def test_what_was_too_dear_is_asked_for_again() -> None:
     assert asks(race.on_time(race.due or 0.0)) == [(0, "hedge")]
 
 
+def test_what_a_fallback_has_saved_pays_for_the_trial_of_a_model_that_keeps_failing() -> None:
+    """Such a model earns next to nothing, and whoever tries it is not to wait for the deadline."""
+    first, other = failing(), known()
+    while first.spend():
+        pass
+    race = Race([first, other], LIVE)
+    race.begin(OPEN_S)
+    assert asks(race.on_time(race.due or 0.0)) == [(1, "hedge")]
+
+
 @pytest.mark.parametrize("policy", [PATIENT, RUN])
 def test_without_a_share_or_a_deadline_nobody_is_asked_twice(policy: Policy) -> None:
     """And without a deadline nothing is ever late."""
@@ -126,6 +117,10 @@ def test_a_failure_that_may_pass_is_tried_again_after_growing_waits() -> None:
         (PATIENT, 2, 1.5, "falls back"),
         (PATIENT, 2, 0.2, 0.2),
         (PATIENT, 1, 0.0, 0.1),
+        (PATIENT, 1, -5.0, 0.1),
+        (PATIENT, 1, math.nan, 0.1),
+        (PATIENT, 1, math.inf, "gives up"),
+        (RUN, 1, math.inf, "gives up"),
         (RUN, 1, 8.0, 8.0),
         (RUN, 1, 60.0, "gives up"),
     ],
@@ -157,8 +152,37 @@ def test_a_request_that_is_too_long_is_nobody_s_to_try_again() -> None:
     """The turn makes it shorter."""
     race = Race([Form(), Form()], PATIENT)
     race.begin(0.0)
-    too_long = ModelFailed("too long", overflow=True)
-    assert race.failed(0, too_long, 0.1) == [GiveUp(too_long)]
+    assert race.failed(0, LONG, 0.1) == [GiveUp(LONG)]
+
+
+def test_a_second_request_that_is_too_long_for_its_model_leaves_the_first_alone() -> None:
+    """The first may take more; if it comes to nothing, that it was too long is told, as the turn can mend it."""
+    race = Race([known(), known(), known()], LIVE)
+    race.begin(0.0)
+    race.on_time(0.45)
+    assert race.failed(1, LONG, 0.5) == []
+    assert race.on_time(4.0) == [Drop(0), GiveUp(LONG)]
+
+
+def test_a_second_request_is_late_by_the_model_that_was_asked_last() -> None:
+    """A retry or a fallback begins anew: it is not joined for the time that others took."""
+    race = Race([known(0.3), known(0.6)], LIVE)
+    race.begin(0.0)
+    race.failed(0, BUSY, 0.4)
+    assert asks(race.on_time(0.5)) == [(0, "retry")]
+    assert race.failed(1, WRONG, 0.6) == [Ask(2, 1, "fallback")]
+    assert race.due == pytest.approx(0.6 + 0.9)
+    assert asks(race.on_time(1.5)) == [(1, "hedge")]
+
+
+def test_a_retry_that_hangs_is_joined_too() -> None:
+    """Though nothing was under way when the first one would have been."""
+    race = Race([known()], LIVE)
+    race.begin(0.0)
+    race.failed(0, ModelFailed("busy", retryable=True, retry_after_s=1.0), 0.1)
+    assert race.on_time(0.45) == []
+    assert asks(race.on_time(1.1)) == [(0, "retry")]
+    assert asks(race.on_time(race.due or 0.0)) == [(0, "hedge")]
 
 
 def test_a_failure_beside_another_request_waits_for_that() -> None:
@@ -172,11 +196,51 @@ def test_a_failure_beside_another_request_waits_for_that() -> None:
 
 def test_a_model_that_keeps_failing_is_left_out_while_there_is_another() -> None:
     """Where all of them do, the first is asked all the same."""
-    failing, sound = Form(), Form()
+    assert asks(Race([failing(), Form()], PATIENT).begin(1.0)) == [(1, "fallback")]
+    assert asks(Race([failing()], PATIENT).begin(1.0)) == [(0, "first")]
+
+
+@pytest.mark.parametrize("now", [1.5, 5.0])
+def test_a_model_that_keeps_failing_is_the_last_to_be_asked(now: float) -> None:
+    """When the others failed soon; whoever has waited for a deadline already is told."""
+    race = Race([failing(), known()], PATIENT)
+    race.begin(1.0)
+    out = race.failed(0, WRONG, now)
+    assert out == ([Ask(1, 0, "fallback")] if now < 5.0 else [GiveUp(WRONG)])
+
+
+def test_a_model_that_keeps_failing_is_tried_by_one_reply_at_a_time() -> None:
+    """Whoever sees it admitted does not count on that: another's request is out when its own turn comes."""
+    first, other = known(), failing()
+    one, two = (Race([first, other], LIVE) for _ in range(2))
+    for race in (one, two):
+        race.begin(OPEN_S)
+    assert [asks(race.on_time(OPEN_S + 0.45)) for race in (one, two)] == [[(1, "hedge")], [(0, "hedge")]]
+
+
+def test_a_retry_is_not_sent_to_a_model_that_others_found_failing() -> None:
+    """The next one's turn comes instead, where there is one."""
+    first, other = Form(), known()
+    chain, alone = Race([first, other], PATIENT), Race([first], PATIENT)
+    for race in (chain, alone):
+        race.begin(0.0)
+        race.failed(0, BUSY, 0.0)
     for _ in range(FAILURES):
-        failing.failed(0.0)
-    assert asks(Race([failing, sound], PATIENT).begin(1.0)) == [(1, "fallback")]
-    assert asks(Race([failing], PATIENT).begin(1.0)) == [(0, "first")]
+        first.failed(0.05)
+    assert asks(chain.on_time(0.1)) == [(1, "fallback")]
+    assert asks(alone.on_time(0.1)) == [(0, "retry")]
+
+
+def test_a_second_request_that_is_not_needed_tells_nothing_of_its_model() -> None:
+    """It was asked later than the one that won: a good fallback is not left out for that."""
+    first, other = known(), known()
+    for number in range(2 * FAILURES):
+        first.earn(1.0)
+        race = Race([first, other], LIVE)
+        race.begin(float(number))
+        assert asks(race.on_time(race.due or 0.0)) == [(1, "hedge")]
+        race.useful(0, number + 0.5)
+    assert other.admits(2.0 * FAILURES)
 
 
 def test_to_be_late_is_a_failure_where_another_model_was_quicker() -> None:
@@ -190,74 +254,3 @@ def test_to_be_late_is_a_failure_where_another_model_was_quicker() -> None:
         race.on_time(now + 2.0)
         race.useful(1, now + 2.3)
     assert not hanging.admits(10.0 * FAILURES - 5)
-
-
-moves = st.lists(
-    st.tuples(
-        st.sampled_from(["useful", "busy", "wrong", "later", "wait", "time"]),
-        st.integers(0, 6),
-        st.floats(0.0, 3.0),
-    ),
-    max_size=40,
-)
-
-
-class Watcher:
-    """Plays a race, and sees to it that it keeps to what it has promised."""
-
-    def __init__(self, race: Race) -> None:
-        self.race = race
-        self.now = 0.0
-        self.live: set[int] = set()
-        self.asked = 0
-        self.ends = 0
-        self.perform(race.begin(0.0))
-
-    def perform(self, actions: list[Action]) -> None:
-        for action in actions:
-            assert not self.ends
-            match action:
-                case Ask(attempt=attempt):
-                    self.asked += 1
-                    self.live.add(attempt)
-                case Drop(attempt=attempt):
-                    self.live.remove(attempt)
-                case Win(attempt=attempt):
-                    assert self.live == {attempt}
-                    self.ends += 1
-                case GiveUp():
-                    assert not self.live
-                    self.ends += 1
-        assert self.race.over == bool(self.ends)
-        assert self.race.over or self.live or self.race.due is not None
-
-    def move(self, what: str, attempt: int, seconds: float) -> None:
-        match what:
-            case "wait":
-                self.now = min(self.now + seconds, self.race.due or 1000.0)
-            case "time":
-                self.now = self.race.due or self.now
-                self.perform(self.race.on_time(self.now))
-            case "useful":
-                self.perform(self.race.useful(attempt, self.now))
-            case _ if attempt in self.live:
-                self.live.remove(attempt)
-                self.perform(self.race.failed(attempt, FAILED[what], self.now))
-            case _:
-                self.perform(self.race.failed(attempt, FAILED[what], self.now))
-
-
-@settings(max_examples=300)
-@given(moves, st.integers(1, 3), st.sampled_from([LIVE, PATIENT, RUN]), st.floats(0.05, 3.0))
-def test_every_race_ends_once_and_asks_in_bounds(
-    script: list[tuple[str, int, float]], models: int, policy: Policy, usual: float
-) -> None:
-    """Whatever comes in whichever order: one end, nothing after it, nobody asked too often, no attempt left behind."""
-    watcher = Watcher(Race([known(usual) for _ in range(models)], policy))
-    for move in script:
-        if not watcher.ends:
-            watcher.move(*move)
-    while policy.deadline_s is not None and not watcher.ends:
-        watcher.move("time", 0, 0.0)
-    assert policy.deadline_s is None or watcher.now <= models * policy.deadline_s + 1e-6
-    assert watcher.asked <= models * (1 + MOST_RETRIES) + MOST_HEDGES

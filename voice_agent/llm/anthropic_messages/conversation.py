@@ -118,7 +118,7 @@ def _add(messages: _Messages, line: Line, thoughts: tuple[Thought, ...] = ()) ->
     made = [(result, messages.ids.new(result.call.id)) for result in line.results]
     messages.called |= dict.fromkeys(result.call.name for result in line.results)
     calls = [_call(result, call_id) for result, call_id in made]
-    messages.add("assistant", _in_order(line.text, calls, thoughts))
+    messages.add("assistant", _spoken(line.before) + _in_order(line.text, calls, thoughts))
     messages.add("user", [_result(result, call_id) for result, call_id in made])
 
 

@@ -74,9 +74,13 @@ def _line(line: Line, capability: Capability) -> list[dict[str, Any]]:
     if line.results:
         results = [{"role": "tool", "tool_call_id": result.call.id, "content": result.text} for result in line.results]
         return [_calls(line, capability), *results]
-    if not line.text.strip():
+    if (content := _content(line)) is None:
         return []
-    return [{"role": "assistant" if line.message.role == "assistant" else "user", "content": line.text}]
+    return [{"role": "assistant" if line.message.role == "assistant" else "user", "content": content}]
+
+
+def _content(line: Line) -> str | None:
+    return " ".join(text for text in (line.before, line.text) if text.strip()) or None
 
 
 def _calls(line: Line, capability: Capability) -> dict[str, Any]:
@@ -89,7 +93,7 @@ def _calls(line: Line, capability: Capability) -> dict[str, Any]:
         }
         for result in line.results
     ]
-    encoded = {"role": "assistant", "content": line.text if line.text.strip() else None, "tool_calls": calls}
+    encoded = {"role": "assistant", "content": _content(line), "tool_calls": calls}
     opaque: tuple[Opaque, ...] = line.opaque if line.is_live else ()
     if "reasoning_content" in capability.replay:
         # DeepSeek wants it on every message with calls, even empty.

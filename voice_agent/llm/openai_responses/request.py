@@ -90,7 +90,7 @@ def _assistant(line: Line) -> list[dict[str, Any]]:
     """What the assistant did, in its order; between two opaque parts, text before calls."""
     calls = [_call(result.call.id, result.call.name, provider_arguments(result.call)) for result in line.results]
     said = line.message.text if line.message.heard is None else line.message.heard
-    items: list[dict[str, Any]] = []
+    items = _said(line.before, None)
     phase, chars, count = None, 0, 0
     for part in line.opaque:
         reasoning = _reasoning(part) if line.is_live else None

@@ -18,7 +18,8 @@ class Form:
     """One model's record in this process; `now` is the clock's, in seconds.
 
     After so many failures in a row its circuit is open: nobody asks it who can ask another. Every so often one request
-    is let through, and one success closes the circuit. `on_circuit` is told when it opens (True) and closes.
+    is let through; its first useful token closes the circuit, and one more failure opens it again, unless a reply came
+    to its end meanwhile. `on_circuit` is told when it opens (True) and closes.
     """
 
     def __init__(self, on_circuit: Callable[[bool], None] = lambda _: None) -> None:
@@ -47,13 +48,13 @@ class Form:
 
     def finished(self) -> None:
         """A reply of its came to its end."""
-        if self._failures >= FAILURES:
-            self._on_circuit(False)
-        self._failures = 0
+        self._close(0)
 
     def spoke_after(self, seconds: float) -> None:
         """So long a request that was not lost took to its first useful token."""
         self._first_tokens.append(seconds)
+        # The caller may cut in before the end of it, time and again: that is nothing against the model.
+        self._close(min(self._failures, FAILURES - 1))
 
     def hedge_after(self, deadline_s: float) -> float:
         """Seconds after which a request is later than most: half the deadline, or less where enough is known."""
@@ -74,3 +75,8 @@ class Form:
             return False
         self._credit -= 1.0
         return True
+
+    def _close(self, failures: int) -> None:
+        if self._failures >= FAILURES:
+            self._on_circuit(False)
+        self._failures = failures

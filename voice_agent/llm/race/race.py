@@ -84,28 +84,24 @@ class Race:
     def __init__(self, forms: Sequence[Form], policy: Policy) -> None:
         self._forms = forms
         self._policy = policy
-        self._chain: list[int] = []
+        self._chain = [*range(len(forms))]
         self._legs: dict[int, _Leg] = {}
         self._live: dict[int, tuple[Ask, float]] = {}
         self._count = 0
         self._began = 0.0
+        self._hedged_within = policy.deadline_s if policy.hedge_share > 0 else None
         self._hedge_at: float | None = None
-        self._hedge_after = 0.0
         self._hedges = 0
         self._failure = ModelFailed("no model could be asked")
         self.over = False
 
     def begin(self, now: float) -> list[Action]:
         """Ask the first model whose circuit is closed; where all are open, whoever is first."""
-        everybody = range(len(self._forms))
         self._began = now
-        self._chain = [model for model in everybody if self._forms[model].admits(now)] or [*everybody]
-        first, share = self._forms[self._chain[0]], self._policy.hedge_share
-        if self._policy.deadline_s is not None and share > 0:
-            first.earn(share)
-            self._hedge_after = first.hedge_after(self._policy.deadline_s)
-            self._hedge_at = now + self._hedge_after
-        return self._next_leg("fallback" if self._chain[0] else "first", now)
+        model = self._another(now) or 0
+        if self._hedged_within is not None:
+            self._forms[model].earn(self._policy.hedge_share)
+        return self._begin_leg(model, "fallback" if model else "first", now)
 
     @property
     def due(self) -> float | None:
@@ -124,7 +120,7 @@ class Race:
         won, since = self._live.pop(attempt)
         self._forms[won.model].spoke_after(now - since)
         # Slower than another model that was asked later: as good as a failure. Against itself it proves nothing.
-        for model in {lost.model for lost, _ in self._live.values()} - {won.model}:
+        for model in {lost.model for number, (lost, _) in self._live.items() if number < attempt} - {won.model}:
             self._forms[model].failed(now)
         return [*self._stop(), Win(attempt, won.model, won.kind, since - self._began)]
 
@@ -133,9 +129,7 @@ class Race:
         if attempt not in self._live:
             return []
         lost, _ = self._live.pop(attempt)
-        self._failure = failure
-        if failure.overflow:  # the others would be sent as much
-            return [*self._stop(), GiveUp(failure)]
+        self._note(failure)
         if failure.retryable:
             self._forms[lost.model].failed(now)
             if not self._live and self._waits(lost.model, failure, now):
@@ -152,7 +146,8 @@ class Race:
                 out += self._expire(model, now)
             elif leg.again_at is not None and now >= leg.again_at:
                 leg.again_at = None
-                out.append(self._ask(model, "retry", now))
+                if self._forms[model].admits(now) or self._another(now) is None:
+                    out.append(self._ask(model, "retry", now))
         if self._hedge_at is not None and now >= self._hedge_at:
             out += self._hedge(now)
         return out + self._go_on(now)
@@ -163,18 +158,40 @@ class Race:
         """The next model, unless something is still under way."""
         if self._live or any(leg.again_at is not None for leg in self._legs.values()):
             return []
-        return self._next_leg("fallback", now) if self._chain else [*self._stop(), GiveUp(self._failure)]
+        model = self._another(now)
+        if model is None and self._chain and self._is_early(now):
+            model = self._chain[0]
+        # What is too long for one would be for the others, but for those that were asked already.
+        if model is None or self._failure.overflow:
+            return [*self._stop(), GiveUp(self._failure)]
+        return self._begin_leg(model, "fallback", now)
 
-    def _next_leg(self, kind: Kind, now: float) -> list[Action]:
-        model, deadline = self._chain.pop(0), self._policy.deadline_s
+    def _another(self, now: float) -> int | None:
+        """The next model of the chain whose circuit is closed."""
+        return next((model for model in self._chain if self._forms[model].admits(now)), None)
+
+    def _is_early(self, now: float) -> bool:
+        """Whether there is time left to try a model that keeps failing, when nobody else is left."""
+        return self._policy.deadline_s is None or now < self._began + self._policy.deadline_s
+
+    def _note(self, failure: ModelFailed) -> None:
+        """This is what is told in the end, unless something else comes; only what was too long can be mended."""
+        if not self._failure.overflow:
+            self._failure = failure
+
+    def _begin_leg(self, model: int, kind: Kind, now: float) -> list[Action]:
+        deadline = self._policy.deadline_s
+        self._chain.remove(model)
         self._legs[model] = _Leg(None if deadline is None else now + deadline)
         return [self._ask(model, kind, now)]
 
     def _ask(self, model: int, kind: Kind, now: float) -> Ask:
-        ask = Ask(self._count, model, kind)
+        ask, form = Ask(self._count, model, kind), self._forms[model]
         self._count += 1
         self._live[ask.attempt] = ask, now
-        self._forms[model].asked(now)
+        form.asked(now)
+        if self._hedged_within is not None and self._hedges < MOST_HEDGES:
+            self._hedge_at = now + form.hedge_after(self._hedged_within)
         return ask
 
     def _waits(self, model: int, failure: ModelFailed, now: float) -> bool:
@@ -183,7 +200,7 @@ class Race:
         wait = max(_FIRST_WAIT_S * _FACTOR**leg.retries, failure.retry_after_s or 0.0)
         in_time = wait <= self._policy.longest_wait_s if leg.until is None else now + wait < leg.until
         hopeless = wait > _PATIENCE_S or not self._forms[model].admits(now)
-        if leg.retries >= MOST_RETRIES or not in_time or (self._chain and hopeless):
+        if leg.retries >= MOST_RETRIES or not in_time or (hopeless and self._another(now) is not None):
             return False
         leg.retries += 1
         leg.again_at = now + wait
@@ -197,7 +214,7 @@ class Race:
             del self._live[attempt]
         if late:
             self._forms[model].failed(now)
-            self._failure = ModelFailed(f"the model said nothing for {deadline:g} s", retryable=True)
+            self._note(ModelFailed(f"the model said nothing for {deadline:g} s", retryable=True))
         return [Drop(attempt) for attempt in late]
 
     def _hedge(self, now: float) -> list[Action]:
@@ -205,14 +222,14 @@ class Race:
         self._hedge_at = None
         if not self._live:
             return []
-        if not self._forms[next(iter(self._legs))].spend():
+        # A model that keeps failing earns little: what is saved where its fallback is asked pays for it.
+        if not any(form.spend() for form in self._forms):
             self._hedge_at = now + _LOOK_S
             return []
         self._hedges += 1
-        if self._hedges < MOST_HEDGES:
-            self._hedge_at = now + self._hedge_after
-        if self._chain:
-            return self._next_leg("hedge", now)
+        model = self._another(now)
+        if model is not None:
+            return self._begin_leg(model, "hedge", now)
         late, _ = [*self._live.values()][-1]
         return [self._ask(late.model, "hedge", now)]
 

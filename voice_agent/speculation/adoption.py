@@ -1,0 +1,44 @@
+"""The model and the tools of a turn for which work was done ahead: what was asked before is not asked again."""
+
+from collections.abc import Callable
+
+from voice_agent.events import ModelEvent, RunTool, ToolReturned
+from voice_agent.llm.base import Model, Preview
+from voice_agent.messages import ModelRequest
+from voice_agent.speculation.recording import Recording
+from voice_agent.tools.base import ToolRunner
+
+
+class AdoptingModel:
+    """Answers a request that was sent ahead with what has come of it, and asks the model where none was the same."""
+
+    def __init__(self, model: Model, recording: Recording) -> None:
+        self._model = model
+        self._recording = recording
+
+    async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
+        """See `Model.reply`. What has come is told before this first waits for anything."""
+        made = self._recording.take_reply(request)
+        await (self._model.reply(request, emit) if made is None else made.listen(emit))
+
+    async def warm(self) -> None:
+        """See `Model.warm`."""
+        await self._model.warm()
+
+    def preview(self, request: ModelRequest) -> Preview:
+        """See `Model.preview`."""
+        return self._model.preview(request)
+
+
+class AdoptingTools:
+    """Gives a call that was made ahead the outcome it had, or will have, and runs all others."""
+
+    def __init__(self, runner: ToolRunner, recording: Recording) -> None:
+        self._runner = runner
+        self._recording = recording
+
+    async def run(self, call: RunTool) -> ToolReturned:
+        """See `ToolRunner.run`."""
+        made = self._recording.take_call(call)
+        outcome = await made.outcome() if made is not None else None
+        return await self._runner.run(call) if outcome is None else outcome
