@@ -30,6 +30,7 @@ from gateway.sessions import Sessions
 from gateway.websocket import Protocol
 from voice_agent.agent import Agent, InvalidAgentError
 from voice_agent.agent_document import size_faults, validate_agent
+from voice_agent.agent_parts import Voice
 from voice_agent.clock import Clock, SystemClock
 from voice_agent.config import ConfigError, Settings
 from voice_agent.conversations import Conversations
@@ -69,6 +70,7 @@ DEMO = Agent(
         "sentences, without lists or markup. When the caller says goodbye, end the call."
     ),
     tools=("search_memory", "get_time", "set_reminder", "end_call"),
+    voice=Voice(idle_reminder_s=60),  # whoever tries it out types, which takes longer than to speak
 )
 
 

@@ -125,8 +125,7 @@ class Talk:
             case "speech.delta":
                 return Todo(self._speech(event))
             case "turn.spoken":
-                self._live = None
-                return Todo((*self._fresh_line(), *self._tell_news()))
+                return self._spoken(event["turn_id"])
             case "turn.ended":
                 return self._ended(event)
             case "session.ended":
@@ -141,6 +140,13 @@ class Talk:
                 return Todo()
             case other:
                 return Todo(self._aside(other, event))
+
+    def _spoken(self, turn: str) -> Todo:
+        """All is on the screen: to the gateway, that is as good as heard."""
+        seen = self._live == turn and self._shown > 0 and not self._interrupted
+        self._live = None
+        frames = ({"type": "playback", "turn_id": turn, "done": True},) if seen else ()
+        return Todo((*self._fresh_line(), *self._tell_news()), frames)
 
     def _speech(self, event: dict[str, Any]) -> tuple[Piece, ...]:
         style = _STYLES.get(event.get("kind", ""), "reply")

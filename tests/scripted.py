@@ -47,9 +47,11 @@ class Line:
             await self.socket.send(json.dumps(event))
 
     async def frame(self) -> dict[str, Any]:
-        """What the caller sends next."""
-        frame: dict[str, Any] = json.loads(await self.socket.recv())
-        return frame
+        """What the caller sends next, but for word that all of a turn was seen."""
+        while True:
+            frame: dict[str, Any] = json.loads(await self.socket.recv())
+            if not frame.get("done"):
+                return frame
 
     async def say(self, turn: str, *words: str, kind: str = "reply") -> None:
         """Speech in pieces."""

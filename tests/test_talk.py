@@ -21,7 +21,10 @@ def test_a_turn_as_a_person_sees_it() -> None:
     call.say(" past two.")
     call.event("turn.spoken", turn_id="t-1")
     call.event("turn.ended", turn_id="t-1", reason="end_turn", heard="", generated="", latency={"first_speech": 184.2})
-    assert call.sent == [{"type": "user.text", "text": "what time is it", "turn_id": "t-1"}]
+    assert call.sent == [
+        {"type": "user.text", "text": "what time is it", "turn_id": "t-1"},
+        {"type": "playback", "turn_id": "t-1", "done": True},
+    ]
     assert call.printed == (
         'you> ~ Let me look.\n* get_time {"zone": "Köln"}\n* get_time: ok, 12 ms\nFive past two.\n'
         "- first words after 184 ms\nyou> "

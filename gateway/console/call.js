@@ -160,7 +160,12 @@ const handlers = {
     const told = [event.status, event.duration_ms && ms(event.duration_ms)].filter(Boolean).join(", ");
     if (!settle(event.call_id, event.status === "denied" ? "" : told)) add(turnOf(event), "p", "tool", `${event.name}: ${told}`);
   },
-  "turn.spoken"(event) { if (call.live === event.turn_id) call.live = null; turnOf(event).classList.remove("live"); },
+  "turn.spoken"(event) {
+    // What is on the screen is as good as heard.
+    if (call.live === event.turn_id && call.shown && !call.interrupted) send({ type: "playback", turn_id: event.turn_id, done: true });
+    if (call.live === event.turn_id) call.live = null;
+    turnOf(event).classList.remove("live");
+  },
   "turn.ended"(event) {
     if (!call.turns.has(event.turn_id)) return; // of an earlier session
     const turn = turnOf(event);
