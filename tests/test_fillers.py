@@ -1,18 +1,24 @@
 """Fillers: which phrases, and what the history has of those that were said."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.calls import Ear, World
+from tests.calls import call as call_session
 from tests.test_turn import heard_in, play, scripts, without_times
 from tests.turns import FINISHED, Bench, call, check_valid_for_providers, setup
 from tests.waits import FIRST, SECOND, bench
 from voice_agent import events as ev
 from voice_agent.agent_parts import Voice
 from voice_agent.fillers import PHRASES, Fillers, fillers_of
+from voice_agent.manner import PLAIN
 from voice_agent.rules.kinds import RequiredBeforeExit, RequiresApproval
+from voice_agent.session import Session
 from voice_agent.speaking_rate import SpeakingRate
 from voice_agent.speech.form import SpeechForm
 from voice_agent.turn import Turn
@@ -210,3 +216,24 @@ def test_every_language_has_a_few_short_phrases() -> None:
     for phrases in PHRASES.values():
         assert 3 <= len(set(phrases)) <= 4
         assert all(len(phrase) <= 40 and phrase[-1] in ".。।" for phrase in phrases)
+
+
+def test_a_call_is_filled_in_its_language_and_remembers_it() -> None:
+    """The agent's first one, until the session names another; the next request shows what was said before."""
+    looks, done = [call(0, "look"), FINISHED], [ev.TextDelta("Here."), FINISHED]
+    world = World(looks, done, looks, done, voice={"fillers": None, "languages": ("de",)})
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.UserSpoke("find it", turn_id="t1"))
+        await asyncio.sleep(10)
+        session.wiring = replace(session.wiring, manner=PLAIN._replace(language="fr-CA"))
+        session.handle(ev.UserSpoke("and again", turn_id="t2"))
+        await asyncio.sleep(10)
+        assert [event.text for event in ear.of(ev.Spoke)] == [PHRASES["de"][0], "Here.", PHRASES["fr"][0], "Here."]
+        assert ear.ended("t1").heard == PHRASES["de"][0] + "Here."
+
+    call_session(world, caller)
+    history = world.model.requests[2].history
+    assert [(message.role, message.text, message.filler) for message in history[2:]] == [
+        ("tool", "found ", False), ("assistant", PHRASES["de"][0], True), ("assistant", "Here.", False),
+    ]  # fmt: skip

@@ -84,7 +84,7 @@ async def test_without_hedging_the_chain_goes_on_at_the_deadline() -> None:
 async def test_both_providers_hanging_ends_in_a_notice() -> None:
     """The call goes on, and every request has been let go of."""
     async with house(openai=60_000, anthropic=60_000) as (place, one, two):
-        await create(place, fallback_models=["anthropic/m"], voice=QUICK | {"failure_notice": "Sorry."})
+        await create(place, fallback_models=["anthropic/m"], voice=QUICK | {"failure_notice": "Sorry.", "fillers": []})
         async with place.call("a") as caller:
             ended = await caller.ask("hello", "t1")
             assert (ended["reason"], ended["generated"]) == ("llm_api_error", "Sorry.")

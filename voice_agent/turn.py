@@ -106,10 +106,8 @@ class Turn:
         self._lap(now)
         overdue = self._waiting.overdue(self._step, now, thinking=self.state is _THINKING)
         out = [output for late in overdue for output in self.handle(late, now)]
-        if self.state is not _ENDED:
-            phrase = self._waiting.phrase(self._step, now, thinking=self.state is _THINKING)
-            out += self._account.fill(phrase, self._step, now)
-        return out
+        phrase = self._waiting.phrase(self._step, now, thinking=self.state is _THINKING)
+        return [*out, *self._account.fill(phrase, self._step, now)]
 
     def abort(self, now: float) -> list[Output]:
         """End for a fault of our own, keeping what was said."""
