@@ -73,7 +73,8 @@ def read_task(agent: Agent, snapshot: Snapshot) -> Task:
 
 
 def _lines(turn: LoggedTurn, zone: ZoneInfo) -> tuple[Line, ...]:
-    numbered = enumerate(turn.record.messages)
+    """What was said: not what only filled a wait."""
+    numbered = ((n, message) for n, message in enumerate(turn.record.messages) if not message.filler)
     return tuple(_line(f"{turn.id}.{n}", message, zone) for n, message in numbered if provider_text(message).strip())
 
 

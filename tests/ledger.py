@@ -139,7 +139,7 @@ def play() -> Book:
     async def caller(session: Session, ear: Ear) -> None:
         await _talk(book, session, ear)
 
-    call(Airport(*REPLIES, voice={"idle_reminder_s": None}), caller)
+    call(Airport(*REPLIES, voice={"fillers": None}), caller)
     return book
 
 
