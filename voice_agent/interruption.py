@@ -20,6 +20,8 @@ def interrupts(text: str, min_words: int, backchannels: tuple[str, ...]) -> bool
 
     Case, punctuation and hyphens make no difference. In a script that puts no space between words they are estimated.
     """
+    if min_words <= 1 and not backchannels:  # as nearly always
+        return any(map(str.isalnum, text))
     words, known = _signs(text, joined=True), _known(backchannels)
     if not words or _count(words) < min_words:
         return False
