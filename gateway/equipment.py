@@ -164,7 +164,7 @@ class Equipment:
             session_id=self._session_id,
             turn_id=work.turn_id,
             timezone=self.agent.timezone,
-            user_words=work.opening[-1].text if work.opening else "",
+            user_words=work.user_words,
             in_prompt=in_prompt,
             secrets=self._secrets,
         )

@@ -93,3 +93,22 @@ def test_any_row_of_backchannels_is_one(row: list[str], least: int) -> None:
 def test_any_text_can_be_judged(text: str, least: int) -> None:
     """Asking for more words never makes a text interrupt."""
     assert interrupts(text, least, BACKCHANNELS) >= interrupts(text, least + 1, BACKCHANNELS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("u", False),
+        ("uh", False),
+        ("Uh-h", False),
+        ("ok uh", False),
+        ("uh oh", True),
+        ("uh-huh wait", True),
+        ("i", False),
+    ],
+)
+def test_what_may_become_a_backchannel_does_not_interrupt_yet(text: str, expected: bool) -> None:
+    """A recogniser writes the first half of "uh-huh" first; as its last word on it, that is a word."""
+    known = ("uh-huh", "ok", "I see")
+    assert interrupts(text, 0, known, final=False) is expected
+    assert interrupts("uh", 0, known)

@@ -45,6 +45,26 @@ async def test_a_live_turn_is_heard_whole_over_many_sockets() -> None:
     assert "".join(event["text"] for event in heard[1:301]) == heard[-1]["heard"]
 
 
+async def test_a_session_knows_whether_somebody_is_there() -> None:
+    """From its first socket on, and not between two: who has gone is not asked why they are silent."""
+    async with gateway() as place:
+        async with place.call() as caller:
+            floor = only_session(place).session.floor
+            assert floor.attended
+            caller.drop()
+
+        async def gone() -> bool:
+            return not floor.attended
+
+        await until(gone, "the socket is missed")
+        async with place.call(**resumption(caller)) as caller:
+            assert floor.attended
+            async with place.call(**resumption(caller)) as newer:
+                await caller.closed()
+                await newer.settle()
+                assert floor.attended
+
+
 async def test_what_was_seen_can_be_asked_for_again() -> None:
     """`last_seq` is the client's word: replaying from 0 gives the very frames that were sent before."""
     async with gateway() as place:

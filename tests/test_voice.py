@@ -89,9 +89,9 @@ def test_the_call_ends_a_moment_after_the_last_word() -> None:
     clock = Clock()
     voice, ledger = Voice(clock), said(75, 0.0)
     voice.says(ledger)
-    assert voice.hang_up_in() is None
+    assert (voice.hang_up_in(), voice.leaving) == (None, None)
     voice.leave_after("t1", "transfer")
-    assert (voice.hang_up_in(), voice.last_turn, voice.then) == (6.0, "t1", "transfer")
+    assert (voice.hang_up_in(), voice.last_turn, voice.leaving, voice.then) == (6.0, "t1", "transfer", "transfer")
     clock.at = 1.0
     ledger.move(Mark(chars=60), done=False, now=1.0)
     assert voice.hang_up_in() == 2.0

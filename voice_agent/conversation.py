@@ -136,6 +136,15 @@ class Conversation:
             msgspec.structs.replace(turn, id=entry_id) if turn.key == record.key else turn for turn in self._window
         )
 
+    async def is_stored_in(self, seconds: float) -> bool:
+        """Whether all that was said is stored, or will be in so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.journal.drained()
+        except TimeoutError:
+            return False
+        return True
+
     def entry_id(self, key: str) -> str:
         """The log entry of a turn in the window; empty while it has none."""
         return next((turn.id for turn in reversed(self._window) if turn.key == key), "")

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from voice_agent.events import ModelEvent, ModelFinished, TextDelta
+from msgspec.structs import replace
+
+from voice_agent.events import Leaving, ModelEvent, TextDelta
 from voice_agent.llm.base import Model, Preview
-from voice_agent.messages import ModelRequest
+from voice_agent.messages import Message, ModelRequest
 from voice_agent.speculation.reply_ahead import ReplyAhead
 from voice_agent.tools.base import ToolRunner
 from voice_agent.turn import Turn
-from voice_agent.turn_states import State
 
 
 class Outliving:
@@ -30,9 +31,11 @@ class Outliving:
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
         """See `Model.reply`."""
         reply = self._reply = ReplyAhead(self._model, request, self._tasks)
-        await reply.listen(emit)
-        if self._reply is reply:
-            self._reply = None
+        try:
+            await reply.listen(emit)
+        finally:
+            if self._reply is reply:
+                self._reply = None
 
     async def warm(self) -> None:
         """See `Model.warm`."""
@@ -44,63 +47,94 @@ class Outliving:
 
 
 class Rest:
-    """What was left of an interrupted turn: a work's head start, as a `Speculation` is one.
+    """What was left of `turns`, oldest first, when the caller cut in: a work's head start, as a `Speculation` is one.
 
-    `text` was made and not heard; what follows comes from the `reply` under way, told up to its event `start`. With
-    neither the model is asked to go on: calls came after what was heard.
+    That is what was made of them and not heard, by the marks so far, and what comes of the `reply` under way. If it
+    `asks`, the model is to go on: what was cut short cannot be taken up. `over_speech`: the agent was being heard.
+    `leaves`: how the call was to end after it.
     """
 
     call_prefix: str | None = None
 
-    def __init__(self, turn_id: str, text: str | None, reply: ReplyAhead | None = None, start: int = 0) -> None:
+    def __init__(
+        self, turn_id: str, turns: Sequence[Turn], reply: ReplyAhead | None = None, *, asks: bool = False
+    ) -> None:
         self.turn_id = turn_id
-        self.text = text
+        self.turns = tuple(turns)
+        self.asks = asks
+        self.over_speech = False
+        self.leaves: Leaving | None = None
         self._reply = reply
-        self._start = start
+        self._start = 0 if reply is None else reply.count
 
     @classmethod
-    def of_live(cls, turn: Turn, reply: ReplyAhead | None) -> "Rest | None":
-        """Of a turn that was just cut short; None if it was not."""
-        if turn.state is not State.ENDED:
-            return None
-        text = _unheard(turn)
-        if text is None and reply is not None:
-            reply.drop()
-            reply = None
-        return cls(turn.setup.turn_id, text, reply, 0 if reply is None else reply.count)
-
-    @classmethod
-    def of_ended(cls, turns: Sequence[Turn]) -> "Rest":
-        """Of turns that were made, and were still to be heard."""
-        left = [_unheard(turn) or "" for turn in turns]
-        return cls(turns[0].setup.turn_id, " ".join(text for text in left if text))
+    def of_live(cls, turn: Turn, reply: ReplyAhead | None) -> "Rest":
+        """Of a turn that was just cut short, with the reply that was under way."""
+        if reply is not None and not reply.has_calls:
+            return cls(turn.setup.turn_id, (turn,), reply)
+        if reply is not None:
+            reply.drop()  # its calls were cut short, and it knows nothing of that
+        return cls(turn.setup.turn_id, (turn,), asks=True)
 
     @property
-    def empty(self) -> bool:
-        """Whether there is nothing to say after all."""
-        return self.text == "" and (self._reply is None or self._reply.failed)
+    def words(self) -> str | None:
+        """What was made and not heard; None if nobody can tell."""
+        left = [_unheard(turn) for turn in self.turns]
+        return None if None in left else " ".join(text for text in left if text)
+
+    @property
+    def flows(self) -> bool:
+        """Whether more comes than its `words`."""
+        return self._reply is not None
+
+    @property
+    def done(self) -> tuple[Message, ...]:
+        """The calls that succeeded in its turns: what goes on with them need not make them again."""
+        made = [message for turn in self.turns for message in turn.settled(interrupted=True)]
+        good = {message.tool_call_id for message in made if message.role == "tool" and not message.failed}
+        return tuple(
+            replace(message, tool_calls=tuple(call for call in message.tool_calls if call.id in good))
+            for message in made
+            if message.tool_calls or (message.role == "tool" and message.tool_call_id in good)
+        )
+
+    def widened(self, turns: Sequence[Turn]) -> "Rest":
+        """The same; if the caller cut in earlier than was known, these turns are all that it is of."""
+        if len(turns) > len(self.turns):
+            self.turn_id, self.turns = turns[0].setup.turn_id, tuple(turns)
+        return self
+
+    def to_say(self) -> "Rest | None":
+        """As it can be said now; None if nothing is left."""
+        if self.asks:
+            return self
+        words = self.words
+        if words is None or (not words and self._reply is not None and self._reply.failed):
+            self.close()
+            self._reply, self.asks = None, True
+            return self
+        return self if words or self._reply is not None else None
 
     def model(self, model: Model) -> Model:
         """`model`, whose first reply is what was left."""
-        return model if self.text is None else _Continuing(model, self)
+        return _Continuing(model, self)
 
     def tools(self, runner: ToolRunner) -> ToolRunner:
         """None of them was run ahead."""
         return runner
 
     def close(self) -> None:
-        """Nobody needs it any more."""
+        """Nobody needs it any more, or whoever took it over has it."""
         if self._reply is not None:
             self._reply.drop()
 
     async def tell(self, emit: Callable[[ModelEvent], None]) -> None:
-        """The text, then the rest of the reply as it comes, or its end."""
-        if self.text:
-            emit(TextDelta(self.text))
-        if self._reply is None:
-            emit(ModelFinished("stop"))
-        else:
-            await self._reply.listen(emit, self._start)
+        """The words, then the rest of the reply as it comes; it is in the hands of whoever calls this."""
+        reply, self._reply = self._reply, None
+        if words := self.words:
+            emit(TextDelta(words))
+        if reply is not None:
+            await reply.listen(emit, self._start)
 
 
 class _Continuing:
@@ -120,10 +154,6 @@ class _Continuing:
 
 
 def _unheard(turn: Turn) -> str | None:
-    """What of a turn was made and not heard; None if it cannot be taken up again, as it ends with calls."""
-    messages = turn.settled(interrupted=True)
-    last = next((message for message in reversed(messages) if message.role == "assistant"), None)
+    """What of a turn was made and not heard; None where what was heard is not its beginning: fillers came between."""
     generated, heard = turn.ledger.generated, turn.ledger.heard
-    if (last is not None and last.tool_calls) or not generated.startswith(heard):
-        return None
-    return generated[len(heard) :]
+    return generated[len(heard) :] if generated.startswith(heard) else None

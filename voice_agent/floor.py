@@ -33,14 +33,23 @@ class Floor:
         """Whether the agent is heard, as far as is known."""
         return self.voice.until > self._clock.now()
 
+    def attend(self, *, there: bool) -> None:
+        """Somebody is there to hear, or nobody is any more."""
+        self.attended = there
+        self._reminder.back(self._clock.now())
+
     def caller_did(self) -> None:
         """The caller has spoken, or begun to; pressed a key, cut in."""
         self.voice.last_turn = None  # whoever still speaks is not hung up on
         self._reminder.caller_did(self._clock.now())
 
+    def caller_listens(self) -> None:
+        """The caller has given a sign of it, which takes the floor from nobody."""
+        self._reminder.caller_did(self._clock.now())
+
     def resume_in(self, seconds: float) -> None:
-        """An interruption has come; 0: it counts, whatever follows."""
-        self.resume_at = self._clock.now() + seconds if seconds else None
+        """An interruption has come, which counts if words follow until then."""
+        self.resume_at = self._clock.now() + seconds
 
     def began(self, ledger: Ledger) -> None:
         """A turn has begun, whose speech is counted there."""

@@ -15,17 +15,18 @@ _JOINTS = re.compile(r"(?<=\w)[-\u2010\u2011](?=\w)|(?<=\d)[.,:](?=\d)")
 _APOSTROPHE = re.compile(r"['\u2019\u02BC]")
 
 
-def interrupts(text: str, min_words: int, backchannels: tuple[str, ...]) -> bool:
+def interrupts(text: str, min_words: int, backchannels: tuple[str, ...], *, final: bool = True) -> bool:
     """Whether these words are at least so many, and more than a row of backchannels. Without a word nothing interrupts.
 
     Case, punctuation and hyphens make no difference. In a script that puts no space between words they are estimated.
+    Those that are not `final` may still become a backchannel: its beginning does not interrupt.
     """
     if min_words <= 1 and not backchannels:  # as nearly always
         return any(map(str.isalnum, text))
     words, known = _signs(text, joined=True), _known(backchannels)
     if not words or _count(words) < min_words:
         return False
-    return not (_is_row(words, known) or _is_row(_signs(text), known))
+    return not any(_is_row(signs, known, final=final) for signs in (words, _signs(text)))
 
 
 def _signs(text: str, *, joined: bool = False) -> tuple[str, ...]:
@@ -54,11 +55,19 @@ def _known(backchannels: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
     return frozenset(form for words in split for form in (words, ("".join(words),)))
 
 
-def _is_row(words: tuple[str, ...], known: frozenset[tuple[str, ...]]) -> bool:
-    """Whether the words are known phrases, one after the other."""
+def _is_row(words: tuple[str, ...], known: frozenset[tuple[str, ...]], *, final: bool) -> bool:
+    """Whether the words are known phrases, one after the other; if they are not `final`, the last may have begun."""
     lengths = {len(phrase) for phrase in known}
     borders = {0}
     for at in range(len(words)):
         if at in borders:
             borders |= {at + length for length in lengths if words[at : at + length] in known}
-    return len(words) in borders
+    return len(words) in borders or (
+        not final and any(_begins(words[at:], phrase) for at in borders if at < len(words) for phrase in known)
+    )
+
+
+def _begins(words: tuple[str, ...], phrase: tuple[str, ...]) -> bool:
+    """Whether the phrase may become of the words, the last of which may be half a word."""
+    last = len(words) - 1
+    return last < len(phrase) and words[:last] == phrase[:last] and phrase[last].startswith(words[last])

@@ -12,7 +12,8 @@ from voice_agent.interruption import interrupts
 from voice_agent.live_turn import LiveTurn, Sink
 from voice_agent.marks import Marks
 from voice_agent.past_turns import PastTurns
-from voice_agent.work import Agenda
+from voice_agent.turn import Turn
+from voice_agent.work import Agenda, Work
 
 
 class Interruptions:
@@ -29,10 +30,11 @@ class Interruptions:
         self._settings = settings
         self._rest: Rest | None = None
 
-    def is_aside(self, text: str, min_words: int | None) -> bool:
-        """Whether these words, said while the agent is heard, are not meant to interrupt it."""
+    def is_aside(self, event: ev.UserSpoke, min_words: int | None) -> bool:
+        """Whether words that are said while the agent is heard, or had just been, are not meant to interrupt it."""
+        was_heard = self._floor.agent_speaks or (self._rest is not None and self._rest.over_speech)
         least = self._settings.min_words_to_interrupt if min_words is None else min_words
-        return self._floor.agent_speaks and not interrupts(text, least, self._settings.backchannels)
+        return was_heard and not interrupts(event.text, least, self._settings.backchannels, final=event.final)
 
     def spoke(self) -> None:
         """The caller speaks: nobody is hung up on, and what was interrupted stays so."""
@@ -50,13 +52,21 @@ class Interruptions:
     def interrupted(self, live: LiveTurn | None, event: ev.UserInterrupted) -> None:
         """The front end says that the caller cuts in: into the live turn, the answer about to begin, or one before."""
         turn_id = self._past.resolve(event.turn_id)
-        work = live.work if live else self._agenda.answer
+        over_speech, leaves = self._floor.agent_speaks, self._floor.voice.leaving
+        work = live.work if live is not None else self._agenda.answer
         if work is not None and turn_id in (None, work.turn_id):
-            self.forget_rest()
-            self._keep_rest(self._cut(live, event))
-        elif tails := self._marks.interrupted(turn_id, event.heard):
             self.spoke()
-            self._keep_rest(Rest.of_ended([tail.turn for tail in tails]))
+            rest = self._cut_in(live, work, event)
+        elif tails := self._marks.interrupted(turn_id, event.heard):
+            rest = self._rest_of([tail.turn for tail in tails])
+            self.spoke()
+            if work is not None:  # something else is being said, or will be
+                rest.close()
+                return
+        else:
+            return
+        rest.over_speech, rest.leaves = rest.over_speech or over_speech, rest.leaves or leaves
+        self._keep_rest(rest)
 
     def played(self, live: LiveTurn | None, event: ev.PlaybackMoved) -> str | None:
         """How far the caller has heard a turn; returns how the call ends, if its last words were heard."""
@@ -72,7 +82,7 @@ class Interruptions:
     def take_rest(self) -> Rest | None:
         """What is to be said after all, if there is something."""
         rest, self._rest = self._rest, None
-        return None if rest is None or rest.empty else rest
+        return None if rest is None else rest.to_say()
 
     def forget_rest(self) -> None:
         """What was interrupted is not to be said any more."""
@@ -80,20 +90,34 @@ class Interruptions:
             self._rest.close()
         self._rest = self._floor.resume_at = None
 
-    def _keep_rest(self, rest: Rest | None) -> None:
-        self._rest = rest
+    def _rest_of(self, turns: list[Turn]) -> Rest:
+        """Of turns that were to be heard further. If they were cut into a moment ago, it is what was left then."""
+        rest, self._rest = self._rest, None
+        if rest is not None and (not rest.turns or rest.turns[-1] is turns[-1]):
+            return rest.widened(turns)
         if rest is not None:
-            self._floor.resume_in(self._settings.resume_after_ms / 1000)
-            self._agenda.wake()
+            rest.close()
+        return Rest(turns[0].setup.turn_id, turns)
 
-    def _cut(self, live: LiveTurn | None, event: ev.UserInterrupted) -> Rest | None:
-        """No more words join what is cut into. Returns what was left of a live turn, if it may turn out to go on."""
+    def _keep_rest(self, rest: Rest) -> None:
+        if not self._settings.resume_after_ms or rest.to_say() is None:
+            rest.close()
+            return
+        self._rest = rest
+        self._floor.resume_in(self._settings.resume_after_ms / 1000)
+        self._agenda.wake()
+
+    def _cut_in(self, live: LiveTurn | None, work: Work, event: ev.UserInterrupted) -> Rest:
         reply = live.model.detach() if live is not None and live.model is not None else None
+        self._cut(live, event)
+        return Rest(work.turn_id, (), asks=True) if live is None else Rest.of_live(live.turn, reply)
+
+    def _cut(self, live: LiveTurn | None, event: ev.UserInterrupted) -> None:
+        """No more words join what is cut into."""
         if live is not None:
             work = live.work = replace(live.work, cut=True)
         elif self._agenda.answer is not None:
             work = self._agenda.answer = replace(self._agenda.answer, cut=True)
         else:
-            return None
+            return
         work.inbox.put(msgspec.structs.replace(event, unsent=self._sink.recall(work.turn_id)))
-        return None if live is None else Rest.of_live(live.turn, reply)

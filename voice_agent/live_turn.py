@@ -81,6 +81,7 @@ class LiveTurn:
         try:
             await self._run.ended()
         finally:
+            self._run = None  # its tools lead back to this
             if ahead is not None:
                 ahead.close()
 

@@ -50,13 +50,10 @@ class PastTurns:
         text = self._texts.get(turn_id)
         return text is not None and revision <= text.revision
 
-    def repeats(self, turn_id: str, revision: int, emit: Callable[[TurnEnded], None]) -> bool:
-        """Whether a text was taken before. If its turn has ended the end is told again, else it will be told once."""
-        if not self.has_taken(turn_id, revision):
-            return False
-        if (ended := self._ends.get(self.resolve(turn_id))) is not None:
+    def tell_end(self, text_id: str, emit: Callable[[TurnEnded], None]) -> None:
+        """If the turn that a text is part of has ended that is told again, else it will be told once."""
+        if (ended := self._ends.get(self.resolve(text_id))) is not None:
             emit(ended)
-        return True
 
     def took(self, text_id: str, revision: int, turn_id: str, key: str) -> None:
         """A text has begun a turn or joined one; an earlier turn's end under the same id is no longer told."""

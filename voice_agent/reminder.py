@@ -22,6 +22,10 @@ class Reminder:
         self._since = now
         self._given = 0
 
+    def back(self, now: float) -> None:
+        """Somebody is there again to be asked, of whom nothing more is known."""
+        self._since = now
+
     def began(self) -> None:
         """A turn has begun, or a tool goes on without its turn."""
         self._under_way += 1

@@ -50,8 +50,11 @@ class Scribe:
 
     def resume(self, rest: Rest) -> Work:
         """Work that goes on with a turn which nobody interrupted after all."""
-        note = f"[It was no interruption: the caller said nothing. {'Go on.' if rest.text is None else 'You went on.'}]"
-        return replace(self._unasked("resume", note), resumes=rest.turn_id, ahead=rest)
+        note = f"[It was no interruption. {'Go on.' if rest.asks else 'You went on.'}]"
+        work = replace(self._unasked("resume", note), resumes=rest.turn_id, before=rest.done, leaves=rest.leaves)
+        if rest.asks:
+            return work
+        return replace(work, ahead=rest) if rest.flows else replace(work, speech=(rest.words or "", "reply"))
 
     def _unasked(self, kind: Literal["remind", "resume"], note: str) -> Work:
         turn_id = secrets.token_hex(8)
@@ -67,6 +70,12 @@ class Scribe:
         """Work that keeps a note for the agent and says nothing."""
         turn_id = secrets.token_hex(8)
         return Work("note", turn_id, self._ref(turn_id), self._messages("context", text), self._clock.now())
+
+    def aside(self, event: ev.UserSpoke) -> Work:
+        """Work that notes words which were not meant to interrupt the agent."""
+        note = self.note(f'While you spoke, the caller said: "{event.text}"')
+        turn_id = event.turn_id or note.turn_id
+        return replace(note, turn_id=turn_id, revision=event.revision, ref=self._ref(turn_id, event.revision))
 
     def late(self, finished: ev.ToolFinished, output: str) -> Work:
         """Work that notes what a tool brought after its turn was cut short."""

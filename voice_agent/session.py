@@ -95,16 +95,17 @@ class Session:
 
     def attend(self, *, there: bool) -> None:
         """Whether somebody is there to hear: nobody else is asked why they are silent."""
-        self.floor.attended = there
+        self.floor.attend(there=there)
         self._agenda.wake()
 
     def _on_spoken(self, event: ev.UserSpoke) -> None:
-        turn_id = event.turn_id if event.final else None
-        if turn_id is not None and self._past.repeats(turn_id, event.revision, self._sink.emit):
+        if event.turn_id is not None and self._past.has_taken(event.turn_id, event.revision):
+            if event.final:
+                self._past.tell_end(event.turn_id, self._sink.emit)
             return
-        is_aside = self._cuts.is_aside(event.text, self.wiring.manner.min_words)
+        is_aside = self._cuts.is_aside(event, self.wiring.manner.min_words)
         if event.final and is_aside:
-            self._agenda.add(self._scribe.note(f'While you spoke, the caller said: "{event.text}"'))
+            self._on_aside(event)
         elif event.final:
             self._on_words(event)
         elif event.text and not is_aside:
@@ -112,10 +113,16 @@ class Session:
             if self._guesses is not None:
                 self._guesses.interim(event)
 
+    def _on_aside(self, event: ev.UserSpoke) -> None:
+        """Words that interrupt nobody: the agent goes on, and knows of them from its next turn on."""
+        self.floor.caller_listens()
+        if self._may_begin(event.turn_id):
+            self._agenda.add(self._known(self._scribe.aside(event)))
+
     def _on_words(self, event: ev.UserSpoke) -> None:
+        self._cuts.spoke()
         if not self._may_begin(event.turn_id):
             return
-        self._cuts.spoke()
         guess = self._guesses.final(event) if self._guesses is not None else None
         live, waiting = self._live, self._agenda.answer
         if waiting is not None and waiting.takes_words:
@@ -127,7 +134,7 @@ class Session:
         else:
             self._cuts.talked_over(live)
             if guess is not None:
-                event = msgspec.structs.replace(event, text=guess.text, turn_id=event.turn_id or guess.turn_id)
+                event = guess.final(event)
             work = replace(self._known(self._scribe.answer(event)), ahead=guess)
             self._scribe.begin(work)
             self._agenda.add(work)
@@ -158,12 +165,9 @@ class Session:
         self._cuts.forget_rest()
         if self._guesses is not None:
             self._guesses.close()
-        if self._live is not None:
-            unsent = self._sink.recall(self._live.work.turn_id)
-            self._live.work.inbox.put(ev.UserLeft(reason, unsent))
+        if (live := self._live) is not None:
+            live.work.inbox.put(ev.UserLeft(reason, self._sink.recall(live.work.turn_id)))
         for work in self._agenda.clear():
-            if work.ahead is not None:
-                work.ahead.close()
             if work.kind in ("answer", "note"):
                 self._scribe.keep(work)
         self._agenda.wake()
@@ -174,9 +178,8 @@ class Session:
         """Until the session is left; returns when the last tool that was let run on has finished, too."""
         async with asyncio.TaskGroup() as tasks:
             warming = tasks.create_task(self.wiring.warm())
-            if self.wiring.agent.voice.speculation:
-                has_taken, wiring = self._past.has_taken, self.wiring
-                self._guesses = Speculations(tasks, wiring.clock, has_taken, self._plan, wiring.report)
+            if (wiring := self.wiring).agent.voice.speculation:
+                self._guesses = Speculations(tasks, wiring.clock, self._past.has_taken, self._plan, wiring.report)
             while await self._has_work():
                 async with self.conversation.turns:
                     if (work := self._agenda.take()) is not None:
@@ -186,10 +189,7 @@ class Session:
 
     async def _has_work(self) -> bool:
         while self._agenda.empty and self._left is None:
-            try:
-                async with asyncio.timeout(self.floor.due_in()):
-                    await self._agenda.changed()
-            except TimeoutError:
+            if not await self._agenda.changes_in(self.floor.due_in()):
                 self._on_time()
         return self._left is None
 
@@ -197,9 +197,8 @@ class Session:
         match self.floor.on_time():
             case "hang up":
                 self._leave(self.floor.voice.then)
-            case "resume":
-                if (rest := self._cuts.take_rest()) is not None:
-                    self._agenda.add(self._known(self._scribe.resume(rest)))
+            case "resume" if (rest := self._cuts.take_rest()) is not None:
+                self._agenda.add(self._known(self._scribe.resume(rest)))
             case "remind":
                 self._agenda.add(self._known(self._scribe.remind(self.wiring.agent.voice.idle_reminder_s or 0.0)))
             case "consolidate":
@@ -241,10 +240,7 @@ class Session:
     async def _say_goodbye(self) -> None:
         """Last words wait for what is unstored, but not for ever: the journal outlives the session."""
         self.conversation.consolidate("session_end")
-        try:
-            async with asyncio.timeout(_CLOSING_S):
-                await self.conversation.journal.drained()
-        except TimeoutError:
+        if not await self.conversation.is_stored_in(_CLOSING_S):
             self._sink.emit(ev.Failed("store", "the last turn is not stored yet; it is kept until it is"))
         self._sink.emit(ev.SessionEnded(self._left or "client"))
 
@@ -279,14 +275,16 @@ class Session:
         self._live = None
         work, ended_at, cut = live.work, self.wiring.clock.now(), event.reason in ("interrupted", "cancelled")
         latency = event.latency.until(ended_at - work.received_at, "gateway")
+        if work.ahead is not None:
+            work.ahead.close()
         wasted = self._guesses.take_wasted() if self._guesses is not None else Usage()
         event = msgspec.structs.replace(event, latency=latency, wasted=wasted)
         guarded_until = self.floor.voice.until if work.guard else 0.0
         self.conversation.append_turn(live.turn, work.ref, event.messages, cut=cut, guarded_until=guarded_until)
         self.floor.turn_ended(live.outliving, answers=work.kind == "answer")
         self._scribe.end(work, event, lambda fault: self._on_stored(live, event, fault))
-        if event.leaves:
-            self.floor.voice.leave_after(work.turn_id, event.leaves)
+        if leaves := event.leaves or work.leaves:
+            self.floor.voice.leave_after(work.turn_id, leaves)
 
     def _on_stored(self, live: LiveTurn, event: ev.TurnEnded, fault: Exception | None) -> None:
         if fault is not None:

@@ -291,7 +291,7 @@ class Turn:
         self._watch.lap("provider" if self.state is _THINKING else self._step.waits_for, now)
 
     def _next_step(self) -> Step:
-        return Step(self.setup.rules, self._account.done)
+        return Step(self.setup.rules, self.setup.before + self._account.done)
 
     def _keep_step(self, now: float, reminder: str | None = None) -> ev.SaveStep:
         messages = self._account.keep(self._step, now, reminder)

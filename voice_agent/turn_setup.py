@@ -20,7 +20,8 @@ class TurnSetup(msgspec.Struct, frozen=True):
     `rules` say which of `tools` may be called when. `suspends`: nobody is there to wait for, so calls that wait for the
     client end the turn as soon as nothing else can go on. `form`: how what is written is said, `rate`: how fast;
     `free_at`: when what was said before the turn will have been heard, on the clock. `fillers` are said while the
-    caller waits, where the turn does not suspend.
+    caller waits, where the turn does not suspend. `before`: calls and results of the turn that this one goes on with,
+    which count as its own.
     """
 
     turn_id: str
@@ -43,3 +44,4 @@ class TurnSetup(msgspec.Struct, frozen=True):
     rate: SpeakingRate = msgspec.field(default_factory=SpeakingRate)
     free_at: float = 0.0
     fillers: Fillers | None = None
+    before: tuple[Message, ...] = ()

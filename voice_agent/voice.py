@@ -10,16 +10,13 @@ _GOODBYE_MARGIN_S = 1.0
 
 
 class Voice:
-    """Times are the clock's `now`, in seconds. `last_turn` is the one after whose words the call is to end, if any.
-
-    `then` is how it ends, as the reason of the session's end.
-    """
+    """Times are the clock's `now`, in seconds. `last_turn` is the one after whose words the call is to end, if any."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._ledgers: deque[Ledger] = deque(maxlen=2)  # a turn may be silent while the one before it is still heard
         self.last_turn: str | None = None
-        self.then = "agent"
+        self._how: Leaving = "hang_up"
 
     def says(self, ledger: Ledger) -> None:
         """A turn speaks, or is about to; from now on what is told to its ledger is known here."""
@@ -33,7 +30,17 @@ class Voice:
 
     def leave_after(self, turn_id: str, how: Leaving) -> None:
         """The call is to end once this turn was heard."""
-        self.last_turn, self.then = turn_id, "agent" if how == "hang_up" else how
+        self.last_turn, self._how = turn_id, how
+
+    @property
+    def leaving(self) -> Leaving | None:
+        """How the call is to end; None: it goes on."""
+        return None if self.last_turn is None else self._how
+
+    @property
+    def then(self) -> str:
+        """The same as the reason of the session's end."""
+        return "agent" if self._how == "hang_up" else self._how
 
     def hang_up_in(self) -> float | None:
         """Seconds until everything said, before and after the decision to hang up, has been heard; None: stay."""

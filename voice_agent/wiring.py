@@ -103,6 +103,7 @@ class Wiring:
             wall_offset=self.clock.wall() - self.clock.now(),
             revision=work.revision,
             resumes=work.resumes,
+            before=work.before,
             max_steps=self.agent.max_steps,
             stall_s=self.agent.voice.stall_timeout_ms / 1000,
             failure_notice=self.agent.voice.failure_notice,

@@ -43,7 +43,8 @@ class Work:
     `inbox` takes events for its turn from the first moment, begun or not; `cut` says that one of them ends it, so that
     no more words may join. `texts` are the (id, words) that an answer is to: more words add to them, a later revision
     of one replaces it. `speech` are the words to say, which ignore interruptions if they are to be `guard`ed.
-    `resumes`: the turn that it goes on with. `ahead`: what was done of it before.
+    `resumes`: the turn that it goes on with, `before`: the calls that were made there. `leaves`: how the call is to end
+    after it. `ahead`: what was done of it before.
     """
 
     kind: Literal["answer", "say", "note", "remind", "resume"]
@@ -57,6 +58,8 @@ class Work:
     guard: bool = False
     cut: bool = False
     resumes: str | None = None
+    before: tuple[Message, ...] = ()
+    leaves: ev.Leaving | None = None
     ahead: HeadStart | None = None
     inbox: Inbox = field(default_factory=Inbox)
 
@@ -64,6 +67,11 @@ class Work:
     def takes_words(self) -> bool:
         """Whether a further text can join it, as far as it knows."""
         return self.kind == "answer" and not self.cut
+
+    @property
+    def user_words(self) -> str:
+        """The caller's words that it answers; none if they have said nothing."""
+        return " ".join(message.text for message in self.opening if message.role == "user")
 
     def with_words(self, event: ev.UserSpoke) -> "Work":
         """The same work with one more text, or with one replaced."""
@@ -78,7 +86,7 @@ class Work:
 
 
 class Agenda:
-    """What waits to be done, in order. One task awaits `changed`; everybody else only calls."""
+    """What waits to be done, in order. One task awaits `changes_in`; everybody else only calls."""
 
     def __init__(self) -> None:
         self._works: deque[Work] = deque()
@@ -110,13 +118,21 @@ class Agenda:
     def clear(self) -> tuple[Work, ...]:
         """Nothing waits any more; returns what did."""
         waiting, self._works = tuple(self._works), deque()
+        for work in waiting:
+            if work.ahead is not None:
+                work.ahead.close()
         return waiting
 
     def wake(self) -> None:
-        """Let `changed` return, to look again at when something is due."""
+        """Let `changes_in` return, to look again at when something is due."""
         self._woken.set()
 
-    async def changed(self) -> None:
-        """Until something is added, or `wake`."""
-        await self._woken.wait()
+    async def changes_in(self, seconds: float | None) -> bool:
+        """Whether something is added, or `wake` called, in so many seconds; returns when it is. None: for ever."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return False
         self._woken.clear()
+        return True

@@ -23,8 +23,12 @@ LIMIT = 1000
 @pytest.mark.parametrize("golden", GOLDENS, ids=lambda path: path.stem)
 async def test_golden_transcript(golden: Path) -> None:
     """What the page promises comes, in its order, with its fields, and nothing else."""
-    async with gateway() as place, place.call() as caller:
-        await Transcript(golden).play(caller)
+    transcript = Transcript(golden)
+    async with gateway() as place:
+        called = {"id": "other", "name": "Other", "model": "simulated", **transcript.agent}
+        assert (await place.http.ask("POST", "/v1/agents", json=called)).status == 201
+        async with place.call("other" if transcript.agent else "demo") as caller:
+            await transcript.play(caller)
 
 
 @pytest.mark.parametrize("fields", ["latency", "usage"])

@@ -10,7 +10,7 @@ from tests.gateways import Caller
 
 
 class Transcript:
-    """One golden: `>` is sent, `<` must come next, `close` ends it.
+    """One golden: `>` is sent, `<` must come next, `close` ends it; `@` gives fields of the agent that is called.
 
     Neighbours `<a` and `<b` are two strands: each comes in its order, one beside the other. Numbers are checked by the
     caller and left out here. `"*"` stands for any value, `"$x"` for the value that `$x` had where it came first. Speech
@@ -19,7 +19,10 @@ class Transcript:
 
     def __init__(self, path: Path) -> None:
         lines = path.read_text(encoding="utf-8").splitlines()
-        self._lines = [line.partition(" ")[::2] for line in lines if line and not line.startswith("#")]
+        self._lines = [line.partition(" ")[::2] for line in lines if line and line[0] not in "#@"]
+        self.agent: dict[str, Any] = {
+            k: v for line in lines if line[:1] == "@" for k, v in json.loads(line[1:]).items()
+        }
         self._known: dict[str, Any] = {}
 
     async def play(self, caller: Caller) -> None:

@@ -16,6 +16,7 @@ from tests.scenarios.script import (
     Greeted,
     Interrupt,
     Late,
+    Murmur,
     Note,
     Played,
     Refused,
@@ -23,6 +24,7 @@ from tests.scenarios.script import (
     Say,
     Start,
     Step,
+    Unasked,
 )
 
 USER = "ann"
@@ -57,8 +59,6 @@ async def _take(caller: Caller, step: Step, turn_id: str) -> None:
         case Return(tool=tool, output=output, is_error=is_error):
             call_id = await _asked(caller, tool, "tool.request")
             await caller.send("tool.result", call_id=call_id, output=output, is_error=is_error)
-        case End():
-            await caller.end_of(turn_id)
         case Bring(tools=tools):
             await caller.send("session.configure", client_tools=tools)
         case Played(chars=chars):
@@ -66,6 +66,18 @@ async def _take(caller: Caller, step: Step, turn_id: str) -> None:
             await caller.until("turn.heard", turn_id=turn_id)
         case Note(text=text):
             await caller.send("context.add", text=text)
+        case Murmur(text=text):
+            await caller.send("user.text", text=text)
+        case Refused():
+            raise AssertionError("a socket takes this as a barge-in")
+        case _:
+            await _hear(caller, step, turn_id)
+
+
+async def _hear(caller: Caller, step: End | Greeted | Goodbye | Late | Unasked, turn_id: str) -> None:
+    match step:
+        case End():
+            await caller.end_of(turn_id)
         case Greeted():
             await caller.until("turn.ended")
             assert {event["kind"] for event in caller.of("speech.delta")} == {"greeting"}
@@ -75,8 +87,8 @@ async def _take(caller: Caller, step: Step, turn_id: str) -> None:
         case Late(tool=tool):
             while not [event for event in caller.of("tool.finished") if event["name"] == tool]:
                 await caller.next()
-        case Refused():
-            raise AssertionError("a socket takes this as a barge-in")
+        case Unasked(text=text):
+            await caller.until("turn.ended", generated=text)
         case _:
             assert_never(step)
 

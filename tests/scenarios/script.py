@@ -99,13 +99,30 @@ class Late:
 
 
 @dataclass(frozen=True)
+class Murmur:
+    """Say something that is not meant to interrupt the agent."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Unasked:
+    """Hear the agent say these words in a turn that nobody has asked for."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Refused:
     """Say something while calls wait for the client, and be told that they do: a socket takes it as a barge-in."""
 
     text: str
 
 
-Step = Say | Start | Interrupt | Decide | Return | End | Bring | Played | Note | Greeted | Goodbye | Late | Refused
+Step = (
+    Say | Start | Interrupt | Decide | Return | End | Bring | Played | Note | Greeted | Goodbye | Late | Murmur
+    | Unasked | Refused
+)  # fmt: skip
 
 Door = Literal["socket", "HTTP"]
 DOORS: tuple[Door, ...] = get_args(Door)

@@ -46,10 +46,10 @@ class Thinker(Unseen):
     @property
     def asked(self) -> list[str]:
         """What the turns were about, request by request."""
-        return [next(m.text for m in reversed(request.turn) if m.role == "user") for request in self.requests]
+        return [_asked(request) for request in self.requests]
 
     def _answer(self, request: ModelRequest) -> list[ev.ModelEvent]:
-        words = plain(next(m.text for m in reversed(request.turn) if m.role == "user"))
+        words = plain(_asked(request))
         results = [message.text for message in request.turn if message.role == "tool"]
         named = [name for name in TOOLS if name in words.split()]
         if named and not results:
@@ -58,16 +58,23 @@ class Thinker(Unseen):
         return [ev.TextDelta(f"{piece} ") for piece in (f"After {len(request.history)}:", words, *results)]
 
 
+def _asked(request: ModelRequest) -> str:
+    """What the user's words were; none, if the turn answers a note."""
+    return next((message.text for message in reversed(request.turn) if message.role == "user"), "")
+
+
 class Hands(ToolRunner):
-    """Tools that take a while; keeps which of them began, and which were stopped."""
+    """Tools that take a while; keeps which of them began, under which ids, and which were stopped."""
 
     def __init__(self, takes_s: float = 0.5) -> None:
         self.began: list[str] = []
+        self.ids: list[str] = []
         self.stopped: list[str] = []
         self._takes_s = takes_s
 
     async def run(self, call: ev.RunTool) -> ev.ToolReturned:
         self.began.append(call.name)
+        self.ids.append(call.call_id)
         try:
             await asyncio.sleep(self._takes_s)
         except asyncio.CancelledError:
@@ -144,7 +151,7 @@ class Host:
         adopted = self.ahead.final(event)
         self.adopted.append(adopted is not None)
         if adopted is not None:
-            event = ev.UserSpoke(adopted.text)
+            event = adopted.final(event)
         made = self._setup(event, adopted.call_prefix if adopted else None)
         self.inbox = Inbox()
         self._idle.clear()

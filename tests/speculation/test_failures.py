@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.models import Unseen
 from tests.speculation.host import TAKEN, Hands, Host, Thinker, play
 from tests.turns import ScriptedModel, call
@@ -133,3 +135,28 @@ def test_discarded_requests_are_no_failures_and_ask_nobody_twice() -> None:
     assert circuits == []
     assert [spent for _, spent in host.reports] == [Usage(steps=1, attempts=1)] * 20
     assert [form.spend() for _ in range(int(FIRST_CREDIT) + 1)] == [True] * int(FIRST_CREDIT) + [False]
+
+
+@pytest.mark.parametrize(
+    ("final_at", "provider_ms", "hedge_ms"),
+    [(0.3, 200, 400), (0.8, 100, 0), (2.0, 0, 0)],
+    ids=["before the hedge", "before its answer", "after its answer"],
+)
+def test_time_that_was_lost_before_the_final_text_is_no_time_of_the_turn(
+    final_at: float, provider_ms: int, hedge_ms: int
+) -> None:
+    """Of a hedge that was sent ahead only what the caller waited for it counts, and its cost is the turn's."""
+    models = [ScriptedModel([60.0]), ScriptedModel([0.2, ev.TextDelta("Yes."), DONE])]
+
+    async def caller(host: Host) -> None:
+        host.hear("hello")
+        await asyncio.sleep(final_at)
+        host.hear("hello", final=True)
+
+    runners = [Runner(f"{name}/m", model, Form()) for name, model in zip("ab", models, strict=True)]
+    host = play(caller, RacingModel(runners, Policy(deadline_s=1.2, hedge_share=1.0), VirtualClock()))
+    ended = host.told[0].ended
+    assert host.said == "Yes."
+    assert (ended.usage.attempts, ended.usage.hedges) == (2, 1)
+    parts = {part.name: round(part.ms) for part in ended.latency.parts}
+    assert (parts.get("provider", 0), parts.get("provider:hedge", 0)) == (provider_ms, hedge_ms)

@@ -5,9 +5,12 @@ import asyncio
 import pytest
 
 from tests.speculation.host import TAKEN, Hands, Host, Thinker, play
+from tests.turns import ScriptedModel, call
 from voice_agent import events as ev
 from voice_agent.messages import Usage
 from voice_agent.speculation.speculations import KEPT_S, SETTLE_S
+
+DONE = ev.ModelFinished("stop", TAKEN)
 
 
 def test_a_revision_that_goes_backwards_is_ignored() -> None:
@@ -56,16 +59,19 @@ def test_a_text_of_another_turn_is_another_text() -> None:
     assert host.adopted == [False]
 
 
-@pytest.mark.parametrize(("interim", "final"), [("t", "t"), ("t", None), (None, "t")])
-def test_an_id_that_only_one_of_the_texts_has_is_no_other_id(interim: str | None, final: str | None) -> None:
-    """A front end may name a turn late, or only once."""
+@pytest.mark.parametrize(
+    ("interim", "final", "adopted"),
+    [("t", "t", True), (None, "t", True), (None, None, True), ("t", None, False), ("t", "u", False)],
+)
+def test_a_turn_may_be_named_late(interim: str | None, final: str | None, adopted: bool) -> None:
+    """But a final text without a name is none of a turn that has one: the words of that turn may yet come."""
 
     async def caller(host: Host) -> None:
         host.hear("yes", turn_id=interim)
         await asyncio.sleep(1)
         host.hear("yes", final=True, turn_id=final)
 
-    assert play(caller).adopted == [True]
+    assert play(caller).adopted == [adopted]
 
 
 def test_a_history_that_has_changed_means_another_request() -> None:
@@ -83,6 +89,30 @@ def test_a_history_that_has_changed_means_another_request() -> None:
     assert model.requests[1].history == host.history[:1]
     assert host.said == "After 1: hello "
     assert host.reports == [("discarded", TAKEN)]
+
+
+@pytest.mark.parametrize(("again", "is_other"), [('{"q":"x"}', False), ('{"q":"y"}', True)])
+def test_a_call_that_is_another_one_by_now_has_another_id_for_its_tool(again: str, is_other: bool) -> None:
+    """What runs under one id twice is the same call, or a tool that goes by its id would answer with the old outcome.
+
+    The client has never heard of the first one: to it the id is as it always is.
+    """
+    first, second = call(0, "look", '{"q":"x"}'), call(0, "look", again)
+    model = ScriptedModel([first, DONE], [5.0], [second, DONE], [ev.TextDelta("Done."), DONE])
+    hands = Hands()
+
+    async def caller(host: Host) -> None:
+        host.hear("hello")
+        await asyncio.sleep(1)
+        host.note("it rains")
+        host.hear("hello", final=True)
+
+    host = play(caller, model, hands)
+    assert hands.began == ["look", "look"]
+    assert (hands.ids[0] != hands.ids[1]) == is_other
+    told = {event.call_id for event in host.told[0].events if isinstance(event, ev.ToolCalled | ev.ToolFinished)}
+    assert told == {hands.ids[0]}
+    assert host.said == "Done."
 
 
 def test_what_cannot_be_adopted_is_stopped_as_soon_as_that_is_known() -> None:
@@ -170,7 +200,7 @@ def test_the_end_of_the_session_stops_what_was_adopted_and_has_not_begun() -> No
 
 
 def test_nobody_thinks_while_a_turn_is_live() -> None:
-    """A text that settles when a turn has begun meanwhile is left alone."""
+    """A text that settles when a turn has begun meanwhile is left alone, until it is heard again after its end."""
     model = Thinker()
 
     async def caller(host: Host) -> None:
@@ -179,6 +209,9 @@ def test_nobody_thinks_while_a_turn_is_live() -> None:
         host._answer(ev.UserSpoke("two"))
         host.ahead.interim(ev.UserSpoke("three", final=False))
         await host.answered()
+        assert model.asked == ["two"]
+        host.hear("three")
+        await asyncio.sleep(1)
 
     play(caller, model)
-    assert model.asked == ["two"]
+    assert model.asked == ["two", "three"]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.speculation.host import Hands, Thinker
 from tests.turns import TOOLS
-from tests.virtual_time import run
+from tests.virtual_time import VirtualClock, run
 from voice_agent.events import ModelEvent, RunTool
 from voice_agent.llm.base import Preview
 from voice_agent.messages import Message, ModelRequest
@@ -51,9 +51,9 @@ def asked(request: ModelRequest) -> int:
         told: list[ModelEvent] = []
         recording = Recording()
         async with asyncio.TaskGroup() as tasks:
-            recording.replies.append(ReplyAhead(model, REQUEST, tasks))
+            recording.replies[ReplyAhead(model, REQUEST, tasks)] = 0.0
             await asyncio.sleep(1)
-            await AdoptingModel(model, recording).reply(request, told.append)
+            await AdoptingModel(model, recording, VirtualClock()).reply(request, told.append)
         assert told
 
     run(main())
@@ -98,9 +98,9 @@ def test_all_else_is_the_models_own() -> None:
             return shown
 
     async def main() -> None:
-        model = Shown()
+        model, clock = Shown(), VirtualClock()
         async with asyncio.TaskGroup() as tasks:
-            for wrapped in (RecordingModel(model, Recording(), tasks), AdoptingModel(model, Recording())):
+            for wrapped in (RecordingModel(model, Recording(), tasks, clock), AdoptingModel(model, Recording(), clock)):
                 assert wrapped.preview(REQUEST) is shown
                 await wrapped.warm()
         assert model.warmed == 2
@@ -117,7 +117,7 @@ def test_a_turn_that_is_being_cancelled_begins_nothing_any_more(end: Callable[[R
         recording = Recording()
         end(recording)
         async with asyncio.TaskGroup() as tasks:
-            asking = RecordingModel(model, recording, tasks).reply(REQUEST, lambda _: None)
+            asking = RecordingModel(model, recording, tasks, VirtualClock()).reply(REQUEST, lambda _: None)
             working = RecordingTools(hands, {"look": TOOLS["look"]}, recording, tasks).run(CALL)
             left = [tasks.create_task(asking), tasks.create_task(working)]
             await asyncio.sleep(1)

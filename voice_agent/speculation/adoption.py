@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
+from voice_agent.clock import Clock
 from voice_agent.events import ModelEvent, RunTool, ToolReturned
 from voice_agent.llm.base import Model, Preview
-from voice_agent.messages import ModelRequest
+from voice_agent.messages import ModelBusy, ModelRequest
 from voice_agent.speculation.recording import Recording
 from voice_agent.tools.base import ToolRunner
 
@@ -12,14 +15,26 @@ from voice_agent.tools.base import ToolRunner
 class AdoptingModel:
     """Answers a request that was sent ahead with what has come of it, and asks the model where none was the same."""
 
-    def __init__(self, model: Model, recording: Recording) -> None:
+    def __init__(self, model: Model, recording: Recording, clock: Clock) -> None:
         self._model = model
         self._recording = recording
+        self._clock = clock
 
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
         """See `Model.reply`. What has come is told before this first waits for anything."""
         made = self._recording.take_reply(request)
-        await (self._model.reply(request, emit) if made is None else made.listen(emit))
+        if made is None:
+            await self._model.reply(request, emit)
+            return
+        reply, asked_at = made
+        ahead_s = self._clock.now() - asked_at
+
+        def tell(event: ModelEvent) -> None:
+            if isinstance(event, ModelBusy):  # for what was lost before it was adopted nobody waited
+                event = replace(event, late_s=max(0.0, event.late_s - ahead_s))
+            emit(event)
+
+        await reply.listen(tell)
 
     async def warm(self) -> None:
         """See `Model.warm`."""
@@ -41,4 +56,6 @@ class AdoptingTools:
         """See `ToolRunner.run`."""
         made = self._recording.take_call(call)
         outcome = await made.outcome() if made is not None else None
-        return await self._runner.run(call) if outcome is None else outcome
+        if outcome is None:
+            outcome = await self._runner.run(self._recording.apart(call))
+        return replace(outcome, call_id=call.call_id)

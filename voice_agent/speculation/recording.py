@@ -7,6 +7,7 @@ from typing import NoReturn
 from msgspec.structs import replace
 
 from voice_agent.agent import ToolSpec
+from voice_agent.clock import Clock
 from voice_agent.events import ModelEvent, RunTool, ToolReturned
 from voice_agent.llm.base import Model, Preview
 from voice_agent.messages import Message, ModelRequest, Usage
@@ -18,35 +19,50 @@ from voice_agent.tools.base import ToolRunner
 class Recording:
     """The replies and calls under way or done. Each is taken once, or dropped; `spent` is what the dropped ones took.
 
-    `taken`: a reply was taken. `failed`: a dropped one had failed. `sealed`: the turn that runs ahead is being
-    cancelled, and what it still begins would be in nobody's hands.
+    `replies`: when each was asked for, on the clock. `began`: the calls that were ever run. `taken`: a reply was taken.
+    `failed`: a dropped one had failed. `sealed`: the turn that runs ahead is being cancelled, and what it still begins
+    would be in nobody's hands.
     """
 
     def __init__(self) -> None:
-        self.replies: list[ReplyAhead] = []
+        self.replies: dict[ReplyAhead, float] = {}
         self.calls: dict[str, CallAhead] = {}
+        self.began: dict[str, RunTool] = {}
         self.spent = Usage()
         self.taken = self.failed = self.sealed = False
 
     @property
     def usable(self) -> bool:
         """Whether the model has been asked, and has not failed at once."""
-        return bool(self.replies) and not self.replies[0].failed
+        first = next(iter(self.replies), None)
+        return first is not None and not first.failed
 
-    def take_reply(self, request: ModelRequest) -> ReplyAhead | None:
-        """The reply to a request that is the same. Where there is none, what was recorded is of no use any more."""
+    def take_reply(self, request: ModelRequest) -> tuple[ReplyAhead, float] | None:
+        """The reply to a request that is the same, and when it was asked for.
+
+        Where there is none, what was recorded is of no use any more.
+        """
         for reply in self.replies:
             if not reply.failed and _same(reply.request, request):
-                self.replies.remove(reply)
                 self.taken = True
-                return reply
+                return reply, self.replies.pop(reply)
         self.drop()
         return None
+
+    def begin_call(self, runner: ToolRunner, call: RunTool, tasks: asyncio.TaskGroup) -> CallAhead:
+        """Run it ahead."""
+        self.began[call.call_id] = call
+        made = self.calls[call.call_id] = CallAhead(runner, call, tasks)
+        return made
 
     def take_call(self, call: RunTool) -> CallAhead | None:
         """The run of the same call, if it was made."""
         made = self.calls.get(call.call_id)
         return self.calls.pop(call.call_id) if made is not None and made.call == call else None
+
+    def apart(self, call: RunTool) -> RunTool:
+        """The call as it is to be run: under an id of its own, if another one was run ahead under this id."""
+        return call if self.began.get(call.call_id, call) == call else replace(call, call_id=f"{call.call_id}_anew")
 
     def detach(self) -> None:
         """Let it all go on without the turn that asked for it."""
@@ -72,17 +88,18 @@ class Recording:
 class RecordingModel:
     """The model of a turn that runs ahead."""
 
-    def __init__(self, model: Model, recording: Recording, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, model: Model, recording: Recording, tasks: asyncio.TaskGroup, clock: Clock) -> None:
         self._model = model
         self._recording = recording
         self._tasks = tasks
+        self._clock = clock
 
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
         """See `Model.reply`."""
         if self._recording.sealed:
             await _for_ever()
         reply = ReplyAhead(self._model, request, self._tasks)
-        self._recording.replies.append(reply)
+        self._recording.replies[reply] = self._clock.now()
         await reply.listen(emit)
 
     async def warm(self) -> None:
@@ -109,8 +126,7 @@ class RecordingTools:
         """See `ToolRunner.run`."""
         outcome: ToolReturned | None = None
         if self._specs[call.name].effects == "none" and not self._recording.sealed:
-            made = self._recording.calls[call.call_id] = CallAhead(self._runner, call, self._tasks)
-            outcome = await made.outcome()
+            outcome = await self._recording.begin_call(self._runner, call, self._tasks).outcome()
         if outcome is None:
             await _for_ever()
         return outcome

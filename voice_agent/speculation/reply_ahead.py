@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from voice_agent.events import ModelEvent, ModelFailed, ModelFinished
+from voice_agent.events import ModelEvent, ModelFailed, ModelFinished, ToolCallDelta
 from voice_agent.llm.base import Model, joined
 from voice_agent.messages import ModelBusy, ModelRequest, Usage
 from voice_agent.speculation.errand import Errand
@@ -30,6 +30,11 @@ class ReplyAhead:
     def failed(self) -> bool:
         """Whether it will never be whole."""
         return self._errand.dropped or any(isinstance(event, ModelFailed) for event in self._events)
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether it has begun to call a tool."""
+        return any(isinstance(event, ToolCallDelta) for event in self._events)
 
     @property
     def usage(self) -> Usage:

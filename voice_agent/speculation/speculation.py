@@ -39,39 +39,41 @@ def plain(text: str) -> str:
 class Speculation:
     """Work on the interim text `spoke`: it tells nobody, stores nothing, and runs only tools without effects.
 
-    A turn that adopts it is an ordinary one, with the same `call_prefix` and the same `text`; when it is over, it calls
-    `close`. The tools that ran ahead knew the turn as `turn_id`. `report` is told once how it ended, and what of it was
-    for nothing.
+    A turn that adopts it is an ordinary one, with the same `call_prefix`, that answers the `final` text; when it is
+    over, it calls `close`. `report` is told once how it ended, and what of it was for nothing.
     """
 
     def __init__(self, spoke: UserSpoke, plan: Plan, clock: Clock, tasks: asyncio.TaskGroup, report: Report) -> None:
         self.spoke = spoke
         self.call_prefix = plan.setup.call_prefix
-        self.turn_id = plan.setup.turn_id
+        self._turn_id = plan.setup.turn_id
         self._report: Report | None = report
         self._recording = Recording()
-        model = RecordingModel(plan.model, self._recording, tasks)
+        self._clock = clock
+        model = RecordingModel(plan.model, self._recording, tasks, clock)
         tools = RecordingTools(plan.tools, plan.setup.tools, self._recording, tasks)
         running = run_turn(Turn(_unheard(plan.setup)), model, tools, Inbox(), _Nobody(), clock)
         self._ahead = tasks.create_task(running)
 
-    @property
-    def text(self) -> str:
-        """The words that were thought about."""
-        return self.spoke.text
-
     def adopt(self, final: UserSpoke) -> bool:
-        """If the final text is this one: ask for nothing more ahead, and let go on what was asked for."""
-        ids = {final.turn_id, self.spoke.turn_id} - {None}
-        if len(ids) > 1 or plain(final.text) != plain(self.text) or not self._recording.usable:
+        """If the final text is this one: ask for nothing more ahead, and let go on what was asked for.
+
+        A turn may be named late, but a text without a name is none of a turn that has one: its words may yet come.
+        """
+        is_its = self.spoke.turn_id in (None, final.turn_id) and plain(final.text) == plain(self.spoke.text)
+        if not is_its or not self._recording.usable:
             return False
         self._recording.detach()
         self._ahead.cancel()
         return True
 
+    def final(self, final: UserSpoke) -> UserSpoke:
+        """The final text in the words that were thought about; a turn without a name has the one its tools knew."""
+        return replace(final, text=self.spoke.text, turn_id=final.turn_id or self._turn_id)
+
     def model(self, model: Model) -> Model:
         """`model`, which is not asked again for what it was asked ahead."""
-        return AdoptingModel(model, self._recording)
+        return AdoptingModel(model, self._recording, self._clock)
 
     def tools(self, runner: ToolRunner) -> ToolRunner:
         """`runner`, which does not run again what was run ahead."""

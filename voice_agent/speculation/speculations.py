@@ -46,7 +46,7 @@ class Speculations:
         if not plain(event.text) or self._is_late(event):
             return
         before, self._latest = self._latest, event
-        if before is not None and _alike(before, event):
+        if self._timer is not None and before is not None and _alike(before, event):
             return
         if self._one is not None and _alike(self._one.spoke, event):
             self._wait(KEPT_S, self.drop)
@@ -92,6 +92,7 @@ class Speculations:
         self._one = None
         plan = self._plan(event)
         if plan is None:
+            self._stop_timer()  # the same text may find it otherwise
             return
         self._one = Speculation(event, plan, self._clock, self._tasks, self._on_end)
         self._tries += 1

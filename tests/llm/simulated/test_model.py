@@ -71,6 +71,24 @@ async def test_small_talk(words: str, said: str) -> None:
     assert speech(await ask(user(words))) == said
 
 
+async def test_it_asks_whoever_is_silent_whether_they_are_there() -> None:
+    """As it is told to."""
+    note = Message("context", "[The caller has said nothing for 15 seconds. Say one short thing.]", 0.0)
+    assert speech(await ask(note, history=(user("thanks"),))) == "Are you still there?"
+
+
+async def test_whoever_was_not_interrupted_goes_on_with_what_was_asked() -> None:
+    """Directives, too, go on after the step that was cut short."""
+    cut = (
+        user("!call look !then !say Found."),
+        Message("assistant", "", 0.0, tool_calls=(ToolCall("c1", "look", "{}"),), interrupted=True),
+        Message("tool", "Cancelled.", 0.0, tool_call_id="c1", failed=True),
+    )
+    note = Message("context", "[It was no interruption. Go on.]", 0.0)
+    assert speech(await ask(note, history=cut)) == "Found."
+    assert speech(await ask(note, history=(user("thanks"),))) == "You are welcome."
+
+
 async def test_greets_first() -> None:
     """Without any words of the user's it opens the conversation."""
     assert speech(await ask()) == "Hello! How can I help you?"

@@ -21,6 +21,9 @@ _STORY = re.compile(r"\bstory\b", re.IGNORECASE)
 _GOODBYE = re.compile(r"\b(?:goodbye|good bye|bye|hang up)\b", re.IGNORECASE)
 _THANKS = re.compile(r"\bthank(?:s| you)\b", re.IGNORECASE)
 _HELLO = re.compile(r"^\W*(?:hello|hi|hey|good (?:morning|afternoon|evening))\b", re.IGNORECASE)
+# What the gateway tells a model whose caller is silent, or was.
+_SILENCE = re.compile(r"\[The caller has said nothing for ")
+_GO_ON = re.compile(r"\[It was no interruption\. Go on\.\]\s*$")
 _RESULT_CHARS = 300
 _TALE = (
     "Once upon a time there was a small lighthouse at the end of a long stone pier. "
@@ -85,6 +88,7 @@ def _small_talk(messages: tuple[dict[str, Any], ...], words: str) -> str:
     told = _NAME_GIVEN.search(_KIN_NAMED.sub("", words))
     answers = (
         (not words, "Hello! How can I help you?"),
+        (_SILENCE.search(words), "Are you still there?"),
         (_GOODBYE.search(words), "Goodbye, talk to you soon!"),
         (_NAME_ASKED.search(words), _name_answer(messages)),
         (told, f"Nice to meet you, {told.group(1) if told else ''}."),
@@ -129,9 +133,9 @@ def _about(name: str, result: str) -> str:
 
 
 def _last_words(messages: tuple[dict[str, Any], ...]) -> tuple[str, tuple[dict[str, Any], ...]]:
-    """The user's last words, and what came after them."""
+    """The user's last words, and what came after them. Whoever is to go on does so with what these asked for."""
     for position in range(len(messages) - 1, -1, -1):
-        if messages[position]["role"] == "user":
+        if messages[position]["role"] == "user" and not _GO_ON.search(_text(messages[position])):
             return _text(messages[position]).strip(), messages[position + 1 :]
     return "", messages
 
