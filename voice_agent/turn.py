@@ -266,7 +266,8 @@ class Turn:
     @property
     def _notice(self) -> str:
         """Of an end that leaves the caller without an answer."""
-        return "" if self._step.has_text else self.setup.failure_notice
+        answered = self._step.has_text or (self._step.empty and self._account.answered)
+        return "" if answered else self.setup.failure_notice
 
     def settled(self, *, interrupted: bool) -> tuple[Message, ...]:
         """The turn's messages as they enter the history, with what was heard by the marks so far."""

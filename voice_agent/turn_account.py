@@ -70,6 +70,12 @@ class Account:
         """
         return self._opening + tuple(message for message in self.done if not message.filler)
 
+    @property
+    def answered(self) -> bool:
+        """Whether the last finished step was words, and no calls."""
+        last = next((message for message in reversed(self.done) if message.is_reply), None)
+        return last is not None and bool(last.text) and not last.tool_calls
+
     def reword(self, text: str) -> None:
         """The turn answers these words."""
         self._opening = (*self._opening[:-1], msgspec.structs.replace(self._opening[-1], text=text))

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.rules.sets import any_rules
-from tests.test_turn import _script, play, without_times
+from tests.test_turn import play, scripts, without_times
 from tests.turns import FINISHED, Bench, book, call, check_valid_for_providers, setup
 from voice_agent import events as ev
 from voice_agent.rules.faults import RuleError
@@ -25,7 +25,7 @@ def any_book(rules: list[Any]) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(any_rules, _script)
+@given(any_rules, scripts)
 def test_no_call_runs_that_the_rules_do_not_allow(rules: list[Any], script: list[Any]) -> None:
     """Judged when it starts, by the calls made until then, each counted once; the history says the same of them."""
     any_book(rules)
@@ -75,7 +75,7 @@ def test_whatever_the_model_answers_the_turn_ends_within_its_steps(
 
 
 @settings(max_examples=300, deadline=None)
-@given(any_rules, _script, st.integers(0, 4))
+@given(any_rules, scripts, st.integers(0, 4))
 def test_a_turn_under_rules_can_be_rebuilt_at_any_step_border(rules: list[Any], script: list[Any], border: int) -> None:
     """Which calls ran and succeeded, with what output, and whether it was reminded, stands in its messages."""
     any_book(rules)
