@@ -97,7 +97,8 @@ class Killer:
         with suppress(StoreDown):
             holders = {held.worker for held in (await held_jobs(self._product.data)).values()} - self._dead
         if not holders:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # where the looking-up took long, its supervisor may have given it up
+                os.kill(pid, signal.SIGCONT)
             self._talk.allowed += self._talk.had >= self._talk.allowed
             return False
         os.kill(pid, signal.SIGKILL)
