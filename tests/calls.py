@@ -128,10 +128,10 @@ class World:
         self._box = self.registry.choose((*self.registry.names(), *own), own)
         self._tools = self._box.specs
 
-    async def open(self, session_id: str = "s1") -> tuple[Session, Ear, Conversation]:
+    async def open(self, session_id: str = "s1", pair: Pair = PAIR) -> tuple[Session, Ear, Conversation]:
         """A session that is not running yet."""
-        epoch = await self.store.open_session(PAIR, session_id, OWNER)
-        conversation = await self.conversations.open(PAIR)
+        epoch = await self.store.open_session(pair, session_id, OWNER)
+        conversation = await self.conversations.open(pair)
         ear = self.ear()
         session = Session(session_id, epoch, self._wiring(session_id), conversation, ear)
         self.ears.append(ear)

@@ -10,6 +10,7 @@ import pytest
 from tests.gateways import Place, gateway
 from tests.llm.counters import stats
 from tests.servers import serving
+from tests.stores import fresh_store
 from voice_agent.llm.simulated.server import create_app
 
 QUICK = {"first_token_deadline_ms": 400}
@@ -47,6 +48,19 @@ async def test_a_fallback_that_cannot_be_asked_is_a_fault_of_the_agent() -> None
         for wrong, path in ((["simulated", "simulated"], ""), (["simulated", "what"], "/1"), ("simulated", "")):
             made = await create(place, model="openai/m", fallback_models=wrong)
             assert [fault["path"] for fault in made.json["errors"]] == [f"/fallback_models{path}"]
+
+
+async def test_a_fallback_whose_key_is_gone_is_told_before_the_call() -> None:
+    """The next start without the key lets nobody in to that agent, and everybody to the others."""
+    async with fresh_store() as store:
+        async with gateway(store, openai_api_key="any", anthropic_api_key="any") as place:
+            assert (await create(place, model="openai/m", fallback_models=["anthropic/m"])).status == 201
+        async with gateway(store, openai_api_key="any") as place:
+            refused = await place.refusal("a")
+            assert refused.status_code == 503
+            assert b"anthropic/m needs an API key" in (refused.body or b"")
+            async with place.call() as caller:
+                assert (await caller.ask("!say Fine.", "t1"))["generated"] == "Fine."
 
 
 async def test_a_hanging_provider_costs_its_own_caller_a_moment_and_others_nothing() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.calls import PAIR, Ear, World, call, hold
+from tests.turns import ScriptedModel, check_valid_for_providers
 from tests.turns import call as tool_call
-from tests.turns import check_valid_for_providers
 from tests.virtual_time import run
 from voice_agent import events as ev
 from voice_agent.messages import Message
@@ -221,18 +221,20 @@ def test_what_was_said_while_hanging_up_stands_after_the_live_turn() -> None:
     assert [message.role for message in run(world.history())] == ["user", "assistant", "context"]
 
 
+class Unreachable(ScriptedModel):
+    """A provider that does not answer when its connections are warmed."""
+
+    async def warm(self) -> None:
+        await asyncio.sleep(10)
+
+
 def test_hanging_up_does_not_wait_for_a_provider_that_does_not_answer() -> None:
     """Warming its connections is no reason to stay."""
     world = World(QUICK)
+    world.model = Unreachable()
 
     async def caller(session: Session, ear: Ear) -> None:
         await asyncio.sleep(0.1)
-
-    class Unreachable(type(world.model)):  # type: ignore[misc]
-        async def warm(self) -> None:
-            await asyncio.sleep(10)
-
-    world.model = Unreachable()
 
     async def timed() -> float:
         async with asyncio.TaskGroup() as tasks:
@@ -243,6 +245,22 @@ def test_hanging_up_does_not_wait_for_a_provider_that_does_not_answer() -> None:
         return asyncio.get_running_loop().time()
 
     assert run(timed()) < 1
+
+
+def test_a_greeting_is_said_while_connections_are_still_warmed() -> None:
+    """At once, and so are the first words answered."""
+    world = World()
+    world.model = Unreachable(QUICK)
+
+    async def caller(session: Session, ear: Ear) -> None:
+        session.handle(ev.SayRequested("Welcome!", kind="greeting"))
+        await asyncio.sleep(0.0001)
+        assert [(event.text, event.kind) for event in ear.of(ev.Spoke)] == [("Welcome!", "greeting")]
+        session.handle(ev.UserSpoke("hi", turn_id="t"))
+        await asyncio.sleep(0.2)
+        assert ear.said == "Welcome!Fine."
+
+    call(world, caller)
 
 
 def test_notes_and_words_to_say_are_held_within_bounds_too() -> None:

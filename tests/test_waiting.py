@@ -131,12 +131,14 @@ def test_a_tool_that_runs_while_the_model_still_writes_is_waited_for() -> None:
     assert times(waiting, 5.0) == [4.5]
 
 
-def test_half_an_utterance_is_not_spoken_over() -> None:
-    """However long its other half takes."""
+@pytest.mark.parametrize(("other_half", "filled"), [('ok for."', [7.0]), ("", [5.65])])
+def test_half_an_utterance_is_waited_for(other_half: str, filled: list[float]) -> None:
+    """Longer than a tool is, which runs beside it; but a model that has stopped there is none that speaks."""
     waiting = bench()
     waiting.feed(call(0, "look"), ev.ToolCallDelta(1, "p1", "look", '{"pre_exec_msg":"Let me lo'))
-    waiting.wait(15.0)
-    assert len(fillers(waiting)) == 1
+    assert times(waiting, 5.0) == []
+    waiting.feed(ev.ToolCallDelta(1, json=other_half))
+    assert times(waiting, 8.0) == filled
 
 
 def test_a_client_that_is_too_late_is_no_reason_for_a_filler() -> None:
@@ -181,9 +183,24 @@ def test_a_model_that_says_nothing_by_its_deadline_is_filled_in_for() -> None:
     """A moment later, so that a failure comes first; then at growing intervals, until it speaks."""
     waiting = bench()
     assert times(waiting, 12.0) == [4.05, 8.05]
-    waiting.feed(ev.TextDelta("Here."))
-    assert times(waiting, 19.0) == []
+    waiting.feed(ev.TextDelta("Here."), FINISHED)
+    assert times(waiting, 60.0) == []
     assert kinds(waiting) == ["filler", "filler", "reply"]
+
+
+def test_a_model_that_stops_in_the_middle_of_its_words_is_filled_in_for() -> None:
+    """Silence is silence, whatever was said before it; the words that come after all are those of the same reply."""
+    waiting = bench()
+    waiting.feed(ev.TextDelta("x" * 30), at=1.0)
+    assert times(waiting, 7.1) == [7.05]
+    waiting.feed(ev.TextDelta("y" * 15), FINISHED)
+    assert kinds(waiting) == ["reply", "filler", "reply"]
+    _, filler, reply = waiting.ended.messages
+    assert (filler.heard, reply.heard, waiting.ended.heard) == (
+        FIRST,
+        "x" * 30 + "y" * 15,
+        f"{'x' * 30}{FIRST}{'y' * 15}",
+    )
 
 
 def test_a_model_that_is_in_time_is_not_spoken_for() -> None:

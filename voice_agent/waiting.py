@@ -14,7 +14,8 @@ class Waiting:
     """Times are the clock's `now`. `model_at` is when the model gave its last sign of life.
 
     Fillers are for the caller: a call that was started without a word, a tool or a model that takes long in silence.
-    Silence begins when all that was said has been heard. Between two fillers that waiting brings it grows.
+    Silence begins when all that was said has been heard. Between two fillers that waiting brings it grows. A model that
+    has stopped in the middle of its words is waited for as one that has said none yet.
     """
 
     def __init__(self, setup: TurnSetup, ledger: Ledger, said: int) -> None:
@@ -74,10 +75,10 @@ class Waiting:
     def _due(self, step: Step, *, thinking: bool) -> float | None:
         """When the next filler is."""
         fillers = self._fillers
-        if fillers is None or (thinking and _is_speaking(step)):
+        if fillers is None:
             return None
         started = min((call.started_at for call in step.calls if call.under_way), default=None)
-        if started is not None:
+        if started is not None and not (thinking and _is_speaking(step)):
             since, patience = started, fillers.after_s
         elif thinking:
             since, patience = self._asked_at, fillers.model_s + _GRACE_S

@@ -14,6 +14,7 @@ from voice_agent.config import Settings
 from voice_agent.events import ModelEvent, TextDelta
 from voice_agent.llm.base import ModelError
 from voice_agent.llm.catalogue import Catalogue
+from voice_agent.llm.race.form import FAILURES
 from voice_agent.llm.wire import Http
 from voice_agent.messages import Message, ModelRequest, ToolSchema
 from voice_agent.tools.outward import Guard
@@ -114,6 +115,18 @@ def test_a_model_without_its_key_is_a_fault_of_the_agent() -> None:
     with_keys = Settings(**(UNSET | {"anthropic_api_key": "k", "openai_api_key": "k"}))
     agent = validate_agent(document, {}, Catalogue(with_keys, SystemClock(), Http()).check, Guard().fault, "simulated")
     assert agent.model == "anthropic/claude-haiku-5-5"
+
+
+async def test_each_model_of_a_provider_has_one_record_of_how_it_does() -> None:
+    """Whichever agents ask it: the one that keeps failing is left out for all, the others of its provider for none."""
+    told: list[tuple[str, bool]] = []
+    async with Http() as http:
+        settings = Settings(openai_api_key="sk-test")
+        catalogue = Catalogue(settings, SystemClock(), http, lambda name, opens: told.append((name, opens)))
+        failing, other, same = (catalogue.runner(name).form for name in ("openai/a", "openai/b", "openai/a"))
+        for _ in range(FAILURES):
+            failing.failed(0.0)
+    assert (same.admits(0.0), other.admits(0.0), told) == (False, True, [("openai/a", True)])
 
 
 async def test_a_server_without_a_key_is_told_none(tmp_path: Path) -> None:

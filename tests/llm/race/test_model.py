@@ -97,6 +97,17 @@ def test_signs_of_life_are_given_while_it_thinks() -> None:
     assert [at for at, _ in replied(told)] == [5.3] * 6 + [5.4] * 2
 
 
+def test_neither_thoughts_nor_half_an_utterance_keep_the_deadline() -> None:
+    """What came in time cannot be heard: the fallback speaks, though the first one was never silent."""
+    thoughts: list[Any] = [item for _ in range(9) for item in (0.5, Opaque("m0", "reasoning", "Hm."))]
+    for begins in (thoughts, [call(0, "look", '{"pre_exec_msg": "'), *thoughts], [ev.TextDelta(" \n"), *thoughts]):
+        first = scripted([*begins, *HI])
+        told = play(first, scripted(HI), policy=Policy(deadline_s=4.0))
+        assert replied(told)[0] == (4.3, ev.TextDelta("Hi"))
+        assert len(replied(told)) == 3
+        assert first.closed == 1
+
+
 def test_a_failure_before_the_first_word_is_made_good() -> None:
     """A cut stream of reasoning, a provider that is busy: asked again, and the caller hears one reply."""
     model = scripted([Opaque("m0", "reasoning", "Hm."), BUSY], [BUSY], HI)
