@@ -58,9 +58,9 @@ from voice_agent.tools.outward import Guard
 from voice_agent.tools.registry import ToolRegistry
 
 log = logging.getLogger(__name__)
-# Young objects are looked through in small lots, a millisecond each; all of them, which takes a tenth of a second in a
-# busy process, hardly ever: turns leave no cycles behind (`tests/test_garbage.py`).
-_GC_THRESHOLDS = (1_000, 10, 1_000)
+# Young objects are looked through in lots that take a few milliseconds; all of them, which takes a tenth of a second in
+# a busy process, hardly ever: turns leave no cycles behind (`tests/test_garbage.py`).
+_GC_THRESHOLDS = (5_000, 5, 1_000)
 
 DEMO = Agent(
     id="demo",
