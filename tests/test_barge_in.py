@@ -88,7 +88,7 @@ def play(watch: Watch, resume_after_ms: int = 0) -> World:
 
 def say(session: Session, event: ev.UserEvent) -> None:
     """Hand an event over; words that an open session takes must never be lost."""
-    if isinstance(event, ev.UserSpoke) and session.state != "closed":
+    if isinstance(event, ev.UserSpoke) and session._left is None:
         WORLDS[-1].spoken.append(event.text)
     session.handle(event)
 

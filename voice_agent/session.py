@@ -7,7 +7,7 @@ what is to be told goes to the `Sink` in the same call, but for `TurnEnded`, whi
 import asyncio
 import logging
 from dataclasses import replace
-from typing import Literal, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -48,19 +48,13 @@ class Session:
         self._past = PastTurns()
         marks = Marks(session_id, conversation, self._past, sink, wiring.clock)
         self._cuts = Interruptions(marks, self._past, sink, self._agenda, self.floor, wiring.agent.voice)
+        self._tasks: asyncio.TaskGroup | None = None
         self._guesses: Speculations | None = None
         self._left: str | None = None
         self._last_note = ""
         conversation.buffer = wiring.buffer(conversation.blocks)
         conversation.listeners.add(self._on_memory)
         conversation.calls += 1
-
-    @property
-    def state(self) -> Literal["listening", "responding", "closed"]:
-        """Where it stands: waiting for the user, with a turn that is live, over."""
-        if self._left is not None:
-            return "closed"
-        return "responding" if self._live else "listening"
 
     # ---- what the user does ----
 
@@ -110,8 +104,15 @@ class Session:
             self._on_words(event)
         elif event.text and not is_aside:
             self._cuts.spoke()
-            if self._guesses is not None:
-                self._guesses.interim(event)
+            self._guess(event)
+
+    def _guess(self, event: ev.UserSpoke) -> None:
+        """Think about an interim text. Most sessions never have one."""
+        wiring = self.wiring
+        if self._guesses is None and self._tasks is not None and wiring.agent.voice.speculation:
+            self._guesses = Speculations(self._tasks, wiring.clock, self._past.has_taken, self._plan, wiring.report)
+        if self._guesses is not None:
+            self._guesses.interim(event)
 
     def _on_aside(self, event: ev.UserSpoke) -> None:
         """Words that interrupt nobody: the agent goes on, and knows of them from its next turn on."""
@@ -178,8 +179,7 @@ class Session:
         """Until the session is left; returns when the last tool that was let run on has finished, too."""
         async with asyncio.TaskGroup() as tasks:
             warming = tasks.create_task(self.wiring.warm())
-            if (wiring := self.wiring).agent.voice.speculation:
-                self._guesses = Speculations(tasks, wiring.clock, self._past.has_taken, self._plan, wiring.report)
+            self._tasks = tasks
             while await self._has_work():
                 async with self.conversation.turns:
                     if (work := self._agenda.take()) is not None:

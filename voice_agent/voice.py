@@ -1,7 +1,5 @@
 """Until when the agent's voice will be heard, by what the ledgers of its turns know; and when to hang up."""
 
-from collections import deque
-
 from voice_agent.clock import Clock
 from voice_agent.events import Leaving
 from voice_agent.heard import Ledger
@@ -14,13 +12,13 @@ class Voice:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._ledgers: deque[Ledger] = deque(maxlen=2)  # a turn may be silent while the one before it is still heard
+        self._ledgers: tuple[Ledger, ...] = ()  # the last two: a turn may be silent while the one before is still heard
         self.last_turn: str | None = None
         self._how: Leaving = "hang_up"
 
     def says(self, ledger: Ledger) -> None:
         """A turn speaks, or is about to; from now on what is told to its ledger is known here."""
-        self._ledgers.append(ledger)
+        self._ledgers = (*self._ledgers[-1:], ledger)
 
     @property
     def until(self) -> float:

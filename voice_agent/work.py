@@ -1,7 +1,6 @@
 """What a session has to do, in its order: answer the user, say given words, keep a note."""
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -89,7 +88,7 @@ class Agenda:
     """What waits to be done, in order. One task awaits `changes_in`; everybody else only calls."""
 
     def __init__(self) -> None:
-        self._works: deque[Work] = deque()
+        self._works: list[Work] = []  # few, and a deque takes more than a kibibyte with nothing in it
         self._woken = asyncio.Event()
 
     @property
@@ -113,11 +112,11 @@ class Agenda:
 
     def take(self) -> Work | None:
         """The next to be done, if there is one."""
-        return self._works.popleft() if self._works else None
+        return self._works.pop(0) if self._works else None
 
     def clear(self) -> tuple[Work, ...]:
         """Nothing waits any more; returns what did."""
-        waiting, self._works = tuple(self._works), deque()
+        waiting, self._works = tuple(self._works), []
         for work in waiting:
             if work.ahead is not None:
                 work.ahead.close()

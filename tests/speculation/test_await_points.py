@@ -54,7 +54,7 @@ def call(watch: Watch) -> Town:
 
 def say(session: Session, event: ev.UserEvent) -> None:
     """Hand an event over; final words that an open session takes must never be lost."""
-    if isinstance(event, ev.UserSpoke) and event.final and session.state != "closed":
+    if isinstance(event, ev.UserSpoke) and event.final and session._left is None:
         SPOKEN.append(event.text)
     session.handle(event)
 
