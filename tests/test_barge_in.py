@@ -36,12 +36,9 @@ OUTLIVING = (false_alarm, reply_ahead, errand)
 
 
 def points(*modules: ModuleType) -> set[Point]:
-    """Where a call can be suspended; `run_turn` is for turns without one, and what is warmed is the session's model."""
-    outside = set()
-    for other in (run_module.run_turn, false_alarm.Outliving.warm, false_alarm._Continuing.warm):
-        lines, first = inspect.getsourcelines(other)
-        outside |= {(inspect.getfile(other), number) for number in range(first, first + len(lines))}
-    return written(*modules) - outside
+    """Where a call can be suspended; `run_turn` is for turns without one."""
+    lines, first = inspect.getsourcelines(run_module.run_turn)
+    return written(*modules) - {(run_module.__file__, number) for number in range(first, first + len(lines))}
 
 
 def play(watch: Watch, resume_after_ms: int = 0) -> World:

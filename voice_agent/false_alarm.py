@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from voice_agent.events import Leaving, ModelEvent, TextDelta
-from voice_agent.llm.base import Model, Preview
+from voice_agent.llm.base import Speaker
 from voice_agent.messages import Message, ModelRequest
 from voice_agent.speculation.reply_ahead import ReplyAhead
 from voice_agent.tools.base import ToolRunner
@@ -16,7 +16,7 @@ from voice_agent.turn import Turn
 class Outliving:
     """A model whose reply is read on, if it is told to `detach`, when nobody listens any more."""
 
-    def __init__(self, model: Model, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, model: Speaker, tasks: asyncio.TaskGroup) -> None:
         self._model = model
         self._tasks = tasks
         self._reply: ReplyAhead | None = None
@@ -29,21 +29,13 @@ class Outliving:
         return reply
 
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
-        """See `Model.reply`."""
+        """See `Speaker.reply`."""
         reply = self._reply = ReplyAhead(self._model, request, self._tasks)
         try:
             await reply.listen(emit)
         finally:
             if self._reply is reply:
                 self._reply = None
-
-    async def warm(self) -> None:
-        """See `Model.warm`."""
-        await self._model.warm()
-
-    def preview(self, request: ModelRequest) -> Preview:
-        """See `Model.preview`."""
-        return self._model.preview(request)
 
 
 class Rest:
@@ -115,7 +107,7 @@ class Rest:
             return self
         return self if words or self._reply is not None else None
 
-    def model(self, model: Model) -> Model:
+    def model(self, model: Speaker) -> Speaker:
         """`model`, whose first reply is what was left."""
         return _Continuing(model, self)
 
@@ -138,19 +130,13 @@ class Rest:
 
 
 class _Continuing:
-    def __init__(self, model: Model, rest: Rest) -> None:
+    def __init__(self, model: Speaker, rest: Rest) -> None:
         self._model = model
         self._rest: Rest | None = rest
 
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
         rest, self._rest = self._rest, None
         await (self._model.reply(request, emit) if rest is None else rest.tell(emit))
-
-    async def warm(self) -> None:
-        await self._model.warm()
-
-    def preview(self, request: ModelRequest) -> Preview:
-        return self._model.preview(request)
 
 
 def _unheard(turn: Turn) -> str | None:

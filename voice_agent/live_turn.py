@@ -7,7 +7,7 @@ from typing import Protocol
 from voice_agent import events as ev
 from voice_agent.clock import Clock
 from voice_agent.false_alarm import Outliving
-from voice_agent.llm.base import Model
+from voice_agent.llm.base import Speaker
 from voice_agent.run import TurnRun
 from voice_agent.tools.base import ToolRunner
 from voice_agent.turn import Turn
@@ -69,7 +69,7 @@ class LiveTurn:
         self._host = host
         self._say = sink.emit
 
-    async def run(self, model: Model, tools: ToolRunner, clock: Clock, tasks: asyncio.TaskGroup) -> None:
+    async def run(self, model: Speaker, tools: ToolRunner, clock: Clock, tasks: asyncio.TaskGroup) -> None:
         """To its end. Replies and tools are `tasks`; some may outlive it."""
         ahead = self.work.ahead
         if ahead is not None:

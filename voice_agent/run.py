@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from voice_agent import events as ev
 from voice_agent.clock import Clock
-from voice_agent.llm.base import Model
+from voice_agent.llm.base import Speaker
 from voice_agent.messages import ModelRequest
 from voice_agent.tools.base import ToolRunner
 from voice_agent.turn import Output, Turn
@@ -66,7 +66,9 @@ class Listener(Protocol):
         ...
 
 
-async def run_turn(turn: Turn, model: Model, tools: ToolRunner, inbox: Inbox, listener: Listener, clock: Clock) -> None:
+async def run_turn(
+    turn: Turn, model: Speaker, tools: ToolRunner, inbox: Inbox, listener: Listener, clock: Clock
+) -> None:
     """Run the turn to its end. Returns when the last of its tools has finished, which may be after `TurnEnded`."""
     run = TurnRun(turn, model, tools, inbox, listener, clock)
     async with asyncio.TaskGroup() as tasks:
@@ -78,7 +80,7 @@ class TurnRun:
     """A turn under way. It begins, and takes each event, in the call that says so: no task has to be woken first."""
 
     def __init__(
-        self, turn: Turn, model: Model, tools: ToolRunner, inbox: Inbox, listener: Listener, clock: Clock
+        self, turn: Turn, model: Speaker, tools: ToolRunner, inbox: Inbox, listener: Listener, clock: Clock
     ) -> None:
         self._turn = turn
         self._model = model

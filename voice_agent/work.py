@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from voice_agent import events as ev
-from voice_agent.llm.base import Model
+from voice_agent.llm.base import Speaker
 from voice_agent.messages import Message
 from voice_agent.run import Inbox
 from voice_agent.store.base import TurnRef
@@ -22,7 +22,7 @@ class HeadStart(Protocol):
         """What the ids of its calls are to begin with; None: whatever sets them apart."""
         ...
 
-    def model(self, model: Model) -> Model:
+    def model(self, model: Speaker) -> Speaker:
         """The model, which is not asked for what is there already."""
         ...
 

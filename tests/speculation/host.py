@@ -11,7 +11,7 @@ from tests.turns import TOOLS, setup
 from tests.virtual_time import VirtualClock, run
 from voice_agent import events as ev
 from voice_agent.clock import Clock
-from voice_agent.llm.base import Model
+from voice_agent.llm.base import Model, Speaker
 from voice_agent.messages import Message, ModelRequest, Usage
 from voice_agent.run import Inbox, run_turn
 from voice_agent.speculation.speculation import Outcome, Plan, Speculation, plain
@@ -160,7 +160,8 @@ class Host:
     async def _run(self, turn: Turn, adopted: Speculation | None, inbox: Inbox) -> None:
         listener = Listener()
         self.told.append(listener)
-        model, tools = self._model, self._tools
+        model: Speaker = self._model
+        tools = self._tools
         if adopted is not None:
             model, tools = adopted.model(model), adopted.tools(tools)
         try:

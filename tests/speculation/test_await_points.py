@@ -1,7 +1,6 @@
 """The caller goes on at every point at which what runs ahead can be suspended; none may be missed."""
 
 import asyncio
-import inspect
 
 import pytest
 
@@ -20,13 +19,11 @@ SPOKEN: list[str] = []
 
 
 def points() -> set[Point]:
-    """Where what runs ahead can be suspended; no connection is warmed ahead.
+    """Where what runs ahead can be suspended.
 
     That a turn which is being cancelled begins nothing (`recording`) is tested where it can be brought about.
     """
-    lines, first = inspect.getsourcelines(adoption.AdoptingModel.warm)
-    outside = {(adoption.__file__, number) for number in range(first, first + len(lines))}
-    return written(adoption, call_ahead, errand, reply_ahead) - outside
+    return written(adoption, call_ahead, errand, reply_ahead)
 
 
 def call(watch: Watch) -> Town:

@@ -10,7 +10,6 @@ from tests.speculation.host import Hands, Thinker
 from tests.turns import TOOLS
 from tests.virtual_time import VirtualClock, run
 from voice_agent.events import ModelEvent, RunTool
-from voice_agent.llm.base import Preview
 from voice_agent.messages import Message, ModelRequest
 from voice_agent.speculation.adoption import AdoptingModel, AdoptingTools
 from voice_agent.speculation.call_ahead import CallAhead
@@ -82,30 +81,6 @@ def test_a_call_is_the_same_if_its_id_its_tool_and_its_arguments_are(call: RunTo
 
     run(main())
     assert len(hands.began) == runs
-
-
-def test_all_else_is_the_models_own() -> None:
-    """Whoever looks at a request, or warms a connection, comes to the model itself."""
-    shown = Preview("POST", "here", msgspec.Raw(b"{}"))
-
-    class Shown(Thinker):
-        warmed = 0
-
-        async def warm(self) -> None:
-            self.warmed += 1
-
-        def preview(self, request: ModelRequest) -> Preview:
-            return shown
-
-    async def main() -> None:
-        model, clock = Shown(), VirtualClock()
-        async with asyncio.TaskGroup() as tasks:
-            for wrapped in (RecordingModel(model, Recording(), tasks, clock), AdoptingModel(model, Recording(), clock)):
-                assert wrapped.preview(REQUEST) is shown
-                await wrapped.warm()
-        assert model.warmed == 2
-
-    run(main())
 
 
 @pytest.mark.parametrize("end", [Recording.drop, Recording.detach])

@@ -23,8 +23,8 @@ class Preview(msgspec.Struct, frozen=True):
     body: msgspec.Raw
 
 
-class Model(Protocol):
-    """A provider's model."""
+class Speaker(Protocol):
+    """Whoever replies: all that a turn needs of a model."""
 
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
         """Send the request and emit its events as they arrive; the last one is `ModelFinished` or `ModelFailed`.
@@ -32,6 +32,10 @@ class Model(Protocol):
         Raises nothing of the provider's. Cancelling it closes the provider's connection at once.
         """
         ...
+
+
+class Model(Speaker, Protocol):
+    """A provider's model."""
 
     async def warm(self) -> None:
         """Have a connection ready, without spending a token. Failures are silent: the request will tell."""

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from voice_agent.clock import Clock
 from voice_agent.events import ModelEvent, RunTool, ToolReturned
-from voice_agent.llm.base import Model, Preview
+from voice_agent.llm.base import Speaker
 from voice_agent.messages import ModelBusy, ModelRequest
 from voice_agent.speculation.recording import Recording
 from voice_agent.tools.base import ToolRunner
@@ -15,13 +15,13 @@ from voice_agent.tools.base import ToolRunner
 class AdoptingModel:
     """Answers a request that was sent ahead with what has come of it, and asks the model where none was the same."""
 
-    def __init__(self, model: Model, recording: Recording, clock: Clock) -> None:
+    def __init__(self, model: Speaker, recording: Recording, clock: Clock) -> None:
         self._model = model
         self._recording = recording
         self._clock = clock
 
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
-        """See `Model.reply`. What has come is told before this first waits for anything."""
+        """See `Speaker.reply`. What has come is told before this first waits for anything."""
         made = self._recording.take_reply(request)
         if made is None:
             await self._model.reply(request, emit)
@@ -35,14 +35,6 @@ class AdoptingModel:
             emit(event)
 
         await reply.listen(tell)
-
-    async def warm(self) -> None:
-        """See `Model.warm`."""
-        await self._model.warm()
-
-    def preview(self, request: ModelRequest) -> Preview:
-        """See `Model.preview`."""
-        return self._model.preview(request)
 
 
 class AdoptingTools:

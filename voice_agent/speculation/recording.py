@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from voice_agent.agent import ToolSpec
 from voice_agent.clock import Clock
 from voice_agent.events import ModelEvent, RunTool, ToolReturned
-from voice_agent.llm.base import Model, Preview
+from voice_agent.llm.base import Speaker
 from voice_agent.messages import Message, ModelRequest, Usage
 from voice_agent.speculation.call_ahead import CallAhead
 from voice_agent.speculation.reply_ahead import ReplyAhead
@@ -88,27 +88,19 @@ class Recording:
 class RecordingModel:
     """The model of a turn that runs ahead."""
 
-    def __init__(self, model: Model, recording: Recording, tasks: asyncio.TaskGroup, clock: Clock) -> None:
+    def __init__(self, model: Speaker, recording: Recording, tasks: asyncio.TaskGroup, clock: Clock) -> None:
         self._model = model
         self._recording = recording
         self._tasks = tasks
         self._clock = clock
 
     async def reply(self, request: ModelRequest, emit: Callable[[ModelEvent], None]) -> None:
-        """See `Model.reply`."""
+        """See `Speaker.reply`."""
         if self._recording.sealed:
             await _for_ever()
         reply = ReplyAhead(self._model, request, self._tasks)
         self._recording.replies[reply] = self._clock.now()
         await reply.listen(emit)
-
-    async def warm(self) -> None:
-        """See `Model.warm`."""
-        await self._model.warm()
-
-    def preview(self, request: ModelRequest) -> Preview:
-        """See `Model.preview`."""
-        return self._model.preview(request)
 
 
 class RecordingTools:

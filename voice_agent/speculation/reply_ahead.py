@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 from voice_agent.events import ModelEvent, ModelFailed, ModelFinished, ToolCallDelta
-from voice_agent.llm.base import Model, joined
+from voice_agent.llm.base import Speaker, joined
 from voice_agent.messages import ModelBusy, ModelRequest, Usage
 from voice_agent.speculation.errand import Errand
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 class ReplyAhead:
     """The reply to `request`, which is sent at once and read by a task of `tasks`, whether anybody listens or not."""
 
-    def __init__(self, model: Model, request: ModelRequest, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, model: Speaker, request: ModelRequest, tasks: asyncio.TaskGroup) -> None:
         self.request = request
         self._events: list[ModelEvent] = []
         self._emit: Callable[[ModelEvent], None] | None = None
@@ -68,7 +68,7 @@ class ReplyAhead:
         self._emit = None
         self._errand.drop()
 
-    async def _read(self, model: Model) -> None:
+    async def _read(self, model: Speaker) -> None:
         try:
             await model.reply(self.request, self._take)
         except Exception:

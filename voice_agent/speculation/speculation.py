@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from voice_agent.clock import Clock
 from voice_agent.events import SaveStep, ToolFinished, TurnEvent, UserSpoke
-from voice_agent.llm.base import Model
+from voice_agent.llm.base import Speaker
 from voice_agent.messages import Usage
 from voice_agent.run import Inbox, run_turn
 from voice_agent.speculation.adoption import AdoptingModel, AdoptingTools
@@ -27,7 +27,7 @@ class Plan(NamedTuple):
     """What a turn that answered the interim text would be made with now."""
 
     setup: TurnSetup
-    model: Model
+    model: Speaker
     tools: ToolRunner
 
 
@@ -71,7 +71,7 @@ class Speculation:
         """The final text in the words that were thought about; a turn without a name has the one its tools knew."""
         return replace(final, text=self.spoke.text, turn_id=final.turn_id or self._turn_id)
 
-    def model(self, model: Model) -> Model:
+    def model(self, model: Speaker) -> Speaker:
         """`model`, which is not asked again for what it was asked ahead."""
         return AdoptingModel(model, self._recording, self._clock)
 
